@@ -37,7 +37,7 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
-        os.replace(name, path)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -48,7 +48,7 @@ def point(link: Path, destination: str) -> None:
     fresh = link.with_name(f".{link.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(destination)
-    os.replace(fresh, link)
+    fresh.replace(link)
 
 
 @contextmanager

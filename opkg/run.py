@@ -85,9 +85,7 @@ def run(
     return Completed(status=process.returncode, stdout=stdout, stderr=stderr)
 
 
-def _follow(
-    process: subprocess.Popen[str], stdin: str, on_line: Callable[[str], None]
-) -> str:
+def _follow(process: subprocess.Popen[str], stdin: str, on_line: Callable[[str], None]) -> str:
     """Feed and read a process line by line until it ends."""
     if process.stdin:
         process.stdin.write(stdin)

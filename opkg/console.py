@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the three commands have in common at their edge: settings, errors, output."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from opkg.errors import CommandError, InvalidInputError, OpkgError
+
+CONFIG_DIR = Path("/etc/oscar")
+
+stdout = Console(highlight=False, soft_wrap=True)
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """A line of progress, on stderr."""
+    stderr.print(message, markup=False)
+
+
+def print_json(value: object) -> None:
+    """A result for programs, on stdout."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def print_table(columns: list[str], rows: list[list[str]], *, title: str = "") -> None:
+    """A result for people, on stdout: as wide as it needs on a pipe, the terminal's width on one."""
+    table = Table(*columns, title=title or None, box=None, pad_edge=False, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    (stdout if sys.stdout.isatty() else Console(highlight=False, width=200)).print(table)
+
+
+def run_command(command: click.Command, *, name: str, settings: str, env_prefix: str) -> None:
+    """Run one of the programs and exit: 0 done, 1 refused or failed, 2 wrong usage.
+
+    Options come from the file `settings` in /etc/oscar (a table for each subcommand), from the
+    environment (`env_prefix`_SUBCOMMAND_OPTION), and from the command line, the later the stronger.
+    """
+    try:
+        command.main(
+            prog_name=name,
+            auto_envvar_prefix=env_prefix,
+            default_map=_read_settings(CONFIG_DIR / settings),
+            standalone_mode=False,
+        )
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader has seen enough; keep the interpreter from flushing into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OpkgError as error:
+        _show(error, name)
+        sys.exit(1)
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        _show(OpkgError(str(error), where=str(path), hint="mend the file"), "settings")
+        sys.exit(1)
+
+
+def _show(error: OpkgError, name: str) -> None:
+    if isinstance(error, InvalidInputError):
+        for diagnostic in error.diagnostics:
+            say(str(diagnostic))
+    if isinstance(error, CommandError) and error.output:
+        say("\n".join(f"  | {line}" for line in error.output.splitlines()))
+    say(f"{name}: error: {error}")
+    if error.hint:
+        say(f"  {error.hint}")

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The manifest: what a build made for one target. The builder writes it, beside the packages;
+the repository server reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from opkg.document import decode
+from opkg.spec import Kind, Part
+
+NAME = "manifest.json"
+
+
+class OpkgRelation(msgspec.Struct, frozen=True, kw_only=True):
+    """A relation between OPKGs, by their names; `rel` and `version` are both empty or both set."""
+
+    kind: Kind
+    name: str
+    rel: str = ""
+    version: str = ""
+
+
+class OpkgInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What people and OPD want to know of an OPKG without opening its packages, as it holds for
+    one target. `scripts` are the names of its API scripts."""
+
+    name: str
+    version: str
+    category: str
+    summary: str
+    description: str
+    licence: str
+    groups: tuple[str, ...]
+    uri: str
+    maintainer: str
+    relations: tuple[OpkgRelation, ...]
+    scripts: tuple[str, ...]
+    changed: str
+    """When its newest release was made, ISO 8601."""
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """One built native package. `part` is None for a recipe's further packages; `version` is
+    spelled as the family does, e.g. 2.1-3~deb12; `file` is relative to the manifest."""
+
+    opkg: str
+    part: Part | None
+    name: str
+    version: str
+    architecture: str
+    file: str
+    size: int
+    sha256: str
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build was made from: the digest over an OPKG's directory, and its git commit where
+    it is in a checkout (with `+` behind it where the directory differs from the commit)."""
+
+    opkg: str
+    sha256: str
+    commit: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What was built for `target` (its full name) with which `tools` (name: version)."""
+
+    format: int
+    target: str
+    tools: dict[str, str]
+    inputs: tuple[Input, ...]
+    opkgs: tuple[OpkgInfo, ...]
+    artifacts: tuple[Artifact, ...]
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest. Raises OpkgError where it is damaged, OSError where it is not there."""
+    return decode(path.read_bytes(), Manifest, where=str(path))

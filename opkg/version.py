@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The version of an OPKG: how it is written, how two of them compare."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import total_ordering
+
+from debian.debian_support import NativeVersion
+
+from opkg.errors import OpkgError
+
+_PATTERN = re.compile(r"(?:(\d+):)?([0-9][A-Za-z0-9.+~-]*)-([A-Za-z0-9.+~]+)")
+
+
+@total_ordering
+@dataclass(frozen=True)
+class Version:
+    """`epoch:upstream-release`; the epoch is 0 where none is written.
+
+    Two versions compare by Debian's algorithm (Debian Policy, chapter 5.6.12), for both families:
+    at the level of OPKGs there is one order. Native packages are compared by apt, dnf and zypper.
+    """
+
+    epoch: int
+    upstream: str
+    release: str
+
+    @classmethod
+    def parse(cls, text: str) -> Version:
+        """Read `[epoch:]upstream-release`; the last dash splits. Raises OpkgError."""
+        match = _PATTERN.fullmatch(text)
+        if match is None:
+            raise OpkgError(
+                f"“{text}” is not a version",
+                hint="write [epoch:]upstream-release, for example 2.1.1-3; upstream starts with a "
+                "digit, and letters, digits, dots, + and ~ follow",
+            )
+        return cls(int(match[1] or 0), match[2], match[3])
+
+    def __str__(self) -> str:
+        epoch = f"{self.epoch}:" if self.epoch else ""
+        return f"{epoch}{self.upstream}-{self.release}"
+
+    def __lt__(self, other: Version) -> bool:
+        return bool(NativeVersion(str(self)) < NativeVersion(str(other)))
+
+
+def holds(left: str, relation: str, right: str) -> bool:
+    """Whether `left` stands in `relation` (one of = < <= > >=) to `right`, both being versions."""
+    ours, bound = NativeVersion(left), NativeVersion(right)
+    outcomes = {
+        "=": ours == bound,
+        "<": ours < bound,
+        "<=": ours <= bound,
+        ">": ours > bound,
+        ">=": ours >= bound,
+    }
+    return bool(outcomes[relation])
+
+
+def satisfies(version: Version, relation: str, bound: str) -> bool:
+    """Whether an OPKG's version keeps to a bound; one without a release speaks of the upstream
+    version alone: 2.1-3 satisfies `= 2.1`. No relation is kept by every version."""
+    if not relation:
+        return True
+    text = str(version)
+    return holds(text if "-" in bound else text.rpartition("-")[0], relation, bound)
