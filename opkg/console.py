@@ -33,7 +33,7 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: list[str], rows: list[list[str]], *, title: str = "") -> None:
-    """A result for people, on stdout: as wide as it needs on a pipe, the terminal's width on one."""
+    """A result for people, on stdout: as wide as the terminal, or as needed on a pipe."""
     table = Table(*columns, title=title or None, box=None, pad_edge=False, title_justify="left")
     for row in rows:
         table.add_row(*row)
