@@ -93,7 +93,7 @@ def _parse(path: Path) -> Element:
     except etree.XMLSyntaxError as error:
         raise refuse(error.lineno or 0, f"not well-formed XML: {error.msg}", "") from error
     dtd = tree.docinfo.internalDTD
-    if dtd is not None and list(dtd.iterentities()):  # type: ignore[union-attr]  # not in stubs
+    if dtd is not None and list(dtd.iterentities()):
         raise refuse(1, "defines entities", "write the text itself: entities are not expanded")
     return tree.getroot()
 
@@ -136,9 +136,9 @@ class _Reader:
         allowed = set(known)
         result = []
         for child in node:
-            if not isinstance(child.tag, str):
-                continue  # a comment or a processing instruction
             tag = child.tag
+            if not isinstance(tag, str):
+                continue  # a comment or a processing instruction
             if tag not in allowed and f"{tag}s" in allowed:
                 self.warn(child, f"<{tag}> is read as <{tag}s>", f"write <{tag}s>")
                 tag += "s"
@@ -147,7 +147,7 @@ class _Reader:
             else:
                 self.error(
                     child,
-                    f"<{tag}> is not known in <{node.tag}>",
+                    f"<{tag}> is not known in <{node.tag!s}>",
                     "expected " + ", ".join(f"<{name}>" for name in sorted(allowed)),
                 )
         return result
@@ -289,7 +289,7 @@ class _Reader:
                 rel, version = self.bound(child)
                 relations.append(Relation(name=name, rel=rel, version=version))
         if not relations:
-            self.error(node, f"<{node.tag}> names no package", "add <pkg>…</pkg>")
+            self.error(node, f"<{kind.value}> names no package", "add <pkg>…</pkg>")
         return Dependency(
             kind=kind, parts=parts, relations=tuple(relations), filter=self.filter(node)
         )

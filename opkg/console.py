@@ -65,7 +65,7 @@ def run_command(command: click.Command, *, name: str, settings: str, env_prefix:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OpkgError as error:
-        _show(error, name)
+        show_error(error, name)
         sys.exit(1)
 
 
@@ -75,11 +75,12 @@ def _read_settings(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, tomllib.TOMLDecodeError) as error:
-        _show(OpkgError(str(error), where=str(path), hint="mend the file"), "settings")
+        show_error(OpkgError(str(error), where=str(path), hint="mend the file"), "settings")
         sys.exit(1)
 
 
-def _show(error: OpkgError, name: str) -> None:
+def show_error(error: OpkgError, name: str) -> None:
+    """An expected error, on stderr: its findings, the end of a command's output, the hint."""
     if isinstance(error, InvalidInputError):
         for diagnostic in error.diagnostics:
             say(str(diagnostic))

@@ -57,8 +57,9 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
-    """What a build was made from: the digest over an OPKG's directory, and its git commit where
-    it is in a checkout (with `+` behind it where the directory differs from the commit)."""
+    """What an OPKG's packages were made from: one digest over its directory, the target's table
+    and the tools; and the git commit where the directory is in a checkout (with `+` behind it
+    where the directory differs from the commit)."""
 
     opkg: str
     sha256: str

@@ -159,6 +159,11 @@ class Opkg:
         named = [author for author in self.authors if author.role == "maintainer"]
         return (named or list(self.authors))[0]
 
+    def email(self, author: str) -> str:
+        """Where an author is reached; the maintainer, where the author gave no address."""
+        known = {known.name: known.email for known in self.authors}
+        return known.get(author, self.maintainer.email)
+
     def script(self, name: str) -> SourceFile | None:
         """The script `scripts/NAME`, if there is one."""
         return next((f for f in self.files if f.role is FileRole.SCRIPT and f.path == name), None)
