@@ -29,7 +29,7 @@ def say(message: str) -> None:
 
 def print_json(value: object) -> None:
     """A result for programs, on stdout."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
 
 
 def print_table(columns: list[str], rows: list[list[str]], *, title: str = "") -> None:

@@ -52,6 +52,7 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     package_compression: str
     index_compression: tuple[str, ...]
     base: tuple[str, ...] = ()
+    rpmdb: str = "/var/lib/rpm"
     mirrors: tuple[str | RpmMirror, ...] = ()
 
 

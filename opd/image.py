@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Images: root file systems that change as a whole or not at all."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from opd import apt, dnf, layers
+from opd.mounts import enter_private_namespace, exchange, overlay
+from opd.oda import Image, now
+from opd.place import HEADNODE, Place, Wanted, image_place
+from opd.state import State
+from opkg.errors import OpkgError
+from opkg.files import locked, point
+from opkg.run import run
+from opkg.target import Family, Target, known_targets
+
+# How many earlier states of an image are kept.
+KEPT = 5
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+Say = Callable[[str], None]
+
+
+class Root(Protocol):
+    """A root that can be changed as a whole. `live` is its tree, `scratch` a path on the same
+    file system for a change that is under way."""
+
+    @property
+    def live(self) -> Path: ...
+    @property
+    def scratch(self) -> Path: ...
+    def publish(self, tree: Path) -> None:
+        """Make `tree`, which is on the same file system, the live one in one step."""
+
+
+@dataclass(frozen=True)
+class Managed:
+    """An image that OPD made, in a folder of its own:
+
+    TOP/root -> generations/<n>     what is live
+    TOP/generations/<n>/            whole trees, which share their equal files
+    """
+
+    top: Path
+
+    @property
+    def root(self) -> Path:
+        return self.top / "root"
+
+    @property
+    def generations(self) -> Path:
+        return self.top / "generations"
+
+    @property
+    def live(self) -> Path:
+        return self.root.resolve()
+
+    @property
+    def scratch(self) -> Path:
+        return self.top / "scratch"
+
+    def publish(self, tree: Path) -> None:
+        numbers = sorted(int(path.name) for path in self.generations.iterdir())
+        number = str(numbers[-1] + 1 if numbers else 1)
+        tree.rename(self.generations / number)
+        run(["sync", "--file-system", self.generations])
+        point(self.root, f"generations/{number}")
+        for old in numbers[:-KEPT]:
+            shutil.rmtree(self.generations / str(old))
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A root that somebody else made, anywhere; its earlier states are not kept."""
+
+    live: Path
+
+    @property
+    def scratch(self) -> Path:
+        return self.live.with_name(f".{self.live.name}.opd-scratch")
+
+    def publish(self, tree: Path) -> None:
+        run(["sync", "--file-system", tree])
+        try:
+            exchange(tree, self.live)
+        except OSError as error:
+            raise OpkgError(
+                f"the changed root cannot take the place of the old one: {error.strerror}",
+                where=str(self.live),
+                hint="is it a mount point? give its parent folder the mount instead",
+            ) from error
+
+
+def find(state: State, name: str) -> tuple[Place, Root]:
+    """The image of that name, or in that directory. Raises OpkgError where there is none."""
+    rows = state.oda.images()
+    for row in rows:
+        if row.name == name:
+            managed = Managed(state.images / name)
+            return image_place(name, managed.root, known_targets().find(row.target)), managed
+    directory = Path(name)
+    if "/" in name and directory.is_dir():
+        directory = directory.resolve()
+        return image_place(str(directory), directory), Plain(directory)
+    known = ", ".join(row.name for row in rows) or "none"
+    raise OpkgError(
+        f"there is no image {name}",
+        hint=f"known: {known}; make one: opd image create {name} -t TARGET; or name a directory",
+    )
+
+
+def create(state: State, name: str, target: Target, packages: Sequence[str], say: Say) -> Place:
+    """Make an image of the target's distribution, from its mirrors. Raises OpkgError; then there
+    is no image of that name, as before."""
+    if not _NAME.fullmatch(name) or name == HEADNODE:
+        raise OpkgError(f"“{name}” is not a name for an image", hint="as in: compute, gpu-2")
+    if any(row.name == name for row in state.oda.images()):
+        raise OpkgError(f"there is an image named {name} already", hint="choose another name")
+    image = Managed(state.images / name)
+    shutil.rmtree(image.top, ignore_errors=True)
+    tree = image.scratch / "new"
+    tree.mkdir(parents=True)
+    image.generations.mkdir()
+    place = image_place(name, tree, target)
+    try:
+        if target.family is Family.DEB:
+            _fill_deb(place, packages, say)
+        else:
+            _fill_rpm(place, state.sessions / name, packages, say)
+        image.publish(tree)
+        image.scratch.rmdir()
+    except BaseException:
+        shutil.rmtree(image.top, ignore_errors=True)
+        raise
+    state.oda.save(Image(name=name, target=target.name, path=str(image.root), created=now()))
+    return image_place(name, image.root, target)
+
+
+def _fill_deb(place: Place, packages: Sequence[str], say: Say) -> None:
+    """With mmdebstrap; where targets.toml names no mirror, from what this machine's apt sources
+    say of the suite, or from mmdebstrap's own default."""
+    distribution = place.target.distribution
+    include = ",".join([*distribution.base, *packages])
+    mirrors = distribution.mirrors or apt.machine_sources(distribution.suite)
+    run(
+        [
+            "mmdebstrap",
+            "--variant=minbase",
+            f"--architectures={place.target.native_architecture}",
+            *([f"--include={include}"] if include else []),
+            distribution.suite,
+            place.root,
+            *map(str, mirrors),
+        ],
+        on_line=say,
+    )
+
+
+def _fill_rpm(place: Place, session: Path, packages: Sequence[str], say: Say) -> None:
+    """With dnf --installroot, from the mirrors that targets.toml names."""
+    platform = place.target.platform
+    if not place.target.distribution.mirrors:
+        raise OpkgError(
+            f"targets.toml names no mirror for {platform}",
+            hint=f'add mirrors to [distributions."{platform}"] in /etc/oscar/targets.toml',
+        )
+    session.mkdir(parents=True, exist_ok=True)
+    installer = dnf.Dnf(place, [], session, say)
+    installer.refresh()
+    installer.install([Wanted(name=name) for name in [*place.target.distribution.base, *packages]])
+
+
+@contextmanager
+def changing(root: Root, say: Say) -> Iterator[None]:
+    """Change a root: inside the context its live tree can be written to, seen by this process
+    and its children alone; at the end the changes become the live tree, unless an exception
+    passes: then nothing happened. A second change of the same root waits."""
+    enter_private_namespace()
+    lock = root.scratch.with_name(root.scratch.name + ".lock")
+    with locked(lock, waiting=lambda: say(f"waiting for another change of {root.live} …")):
+        # What a killed process left; its mounts went with it.
+        shutil.rmtree(root.scratch, ignore_errors=True)
+        live = root.live
+        root.scratch.mkdir()
+        try:
+            with overlay(live, root.scratch) as layer:
+                yield
+            if not layers.is_empty(layer):
+                new = root.scratch / "new"
+                layers.link_tree(live, new)
+                layers.apply_layer(layer, new)
+                root.publish(new)
+        finally:
+            shutil.rmtree(root.scratch, ignore_errors=True)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What OPD asks of a package manager, and which one a place has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from opd import apt, dnf
+from opd.place import Installed, Place, Wanted
+from opd.repository import Known
+from opkg.errors import OpkgError
+
+Say = Callable[[str], None]
+
+
+class Installer(Protocol):
+    """A package manager working on one place. `session` is a folder of this machine for what it
+    downloads and is told; all raise CommandError when the package manager fails."""
+
+    def refresh(self) -> None:
+        """Read the lists of all sources again."""
+
+    def install(self, packages: Sequence[Wanted]) -> None:
+        """Install these packages, or upgrade to them, with all they require."""
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove packages."""
+
+    def packages(self) -> dict[str, Installed]:
+        """What the package manager's database holds, by name."""
+
+
+def installer(place: Place, known: Sequence[Known], session: Path, say: Say) -> Installer:
+    """The package manager of a place, with the repositories' sources for its target."""
+    kind = place.target.distribution.installer
+    if kind == "apt":
+        return apt.Apt(place, known, session, say)
+    if kind == "dnf":
+        return dnf.Dnf(place, known, session, say)
+    raise OpkgError(
+        f"OPD cannot install with {kind} yet", where=place.name, hint="apt and dnf it can"
+    )

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Places: the headnode and the images, each a root file system of some target."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from opkg.errors import OpkgError
+from opkg.spec import Part
+from opkg.target import Target, known_targets
+
+HEADNODE = "headnode"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A root and what it is; `name` is “headnode”, an image's name, or an image's path."""
+
+    name: str
+    root: Path
+    target: Target
+    parts: tuple[Part, ...]
+
+    @property
+    def is_headnode(self) -> bool:
+        return self.name == HEADNODE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A native package to install: in this version, spelled as the family does, or in the newest
+    where none is named."""
+
+    name: str
+    version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """A native package as the package manager's database has it; `state` is "installed", or the
+    word that the database has for a package that is not whole."""
+
+    version: str
+    state: str
+
+
+def headnode(root: Path) -> Place:
+    """The headnode: it gets the API and the server part."""
+    return Place(name=HEADNODE, root=root, target=target_of(root), parts=(Part.API, Part.SERVER))
+
+
+def image_place(name: str, root: Path, target: Target | None = None) -> Place:
+    """An image: it gets the client part."""
+    return Place(name=name, root=root, target=target or target_of(root), parts=(Part.CLIENT,))
+
+
+def target_of(root: Path) -> Target:
+    """The target of a root, by its os-release (os-release(5)). Raises OpkgError where it is none
+    of targets.toml."""
+    values = _os_release(root)
+    system, release = values.get("ID", ""), values.get("VERSION_ID", "")
+    table = known_targets()
+    for version in (release, release.partition(".")[0]):
+        if f"{system}-{version}" in table.distributions:
+            return table.find(f"{system}-{version}-{platform.machine()}")
+    raise OpkgError(
+        f"the distribution “{system} {release}” is not in the table of targets",
+        where=str(root),
+        hint="add it to /etc/oscar/targets.toml; known are "
+        + ", ".join(sorted(table.distributions)),
+    )
+
+
+def _os_release(root: Path) -> dict[str, str]:
+    for name in ("etc/os-release", "usr/lib/os-release"):
+        path = root / name
+        # A link to an absolute path would lead out of the root.
+        if path.is_symlink() and os.path.isabs(path.readlink()):  # noqa: PTH117 (of a link's text)
+            path = root / str(path.readlink()).lstrip("/")
+        if path.is_file():
+            lines = path.read_text().splitlines()
+            pairs = (line.partition("=") for line in lines if "=" in line and line[0] != "#")
+            return {name: value.strip().strip("\"'") for name, _, value in pairs}
+    raise OpkgError(
+        "this is no root file system of a distribution: it has no etc/os-release",
+        where=str(root),
+        hint="is the path right? opd image create makes a new one",
+    )

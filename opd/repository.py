@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Repositories: which are trusted, and what they offer. Trust is TUF's (python-tuf's ngclient),
+from a root that the administrator pinned."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+from tuf.api.exceptions import DownloadError, RepositoryError
+from tuf.ngclient.updater import Updater
+
+from opd.oda import Repository
+from opd.state import State
+from opkg.document import decode
+from opkg.errors import IntegrityError, OpkgError
+from opkg.files import sha256_bytes, write_atomic
+from opkg.index import NAME, Index
+
+_TIMEOUT = 30  # seconds
+_ROOT_LIMIT = 512 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A trusted repository and the index that was last verified."""
+
+    repository: Repository
+    index: Index
+
+    def url(self, path: str) -> str:
+        """The address of a path in the repository's tree."""
+        return f"{self.repository.url}/{path}"
+
+
+def add(state: State, url: str, *, channel: str, root_key: str, name: str) -> Known:
+    """Trust a channel of the repository at `url`. `root_key` is a file with TUF root metadata, or
+    the SHA-256 of the one that the repository serves.
+
+    The first index is fetched and verified; if that fails, nothing is kept. Raises OpkgError.
+    """
+    url = url.rstrip("/")
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise OpkgError(f"“{url}” is no http or https address", hint="give the repository's URL")
+    if any(row.name == name for row in state.oda.repositories()):
+        raise OpkgError(
+            f"there is a repository named {name} already",
+            hint="choose another with --name, or remove it first: opd repo remove " + name,
+        )
+    root = _root(url, root_key)
+    row = Repository(name=name, url=url, channel=channel, root_sha256=sha256_bytes(root))
+    folder = state.repositories / name
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        write_atomic(folder / "pinned.root.json", root)
+        known = refresh(state, row)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    state.oda.save(row)
+    return known
+
+
+def remove(state: State, name: str) -> None:
+    """Forget a repository. What was installed from it stays."""
+    state.oda.delete(find(state, name))
+    shutil.rmtree(state.repositories / name, ignore_errors=True)
+
+
+def find(state: State, name: str) -> Repository:
+    """The trusted repository of that name. Raises OpkgError."""
+    rows = state.oda.repositories()
+    for row in rows:
+        if row.name == name:
+            return row
+    names = ", ".join(row.name for row in rows) or "none"
+    raise OpkgError(f"there is no repository named {name}", hint=f"known: {names}")
+
+
+def refresh(state: State, repository: Repository) -> Known:
+    """Fetch a repository's newest index, verified from the pinned root. Raises IntegrityError
+    where signature, freshness or version is wrong, OpkgError where it cannot be reached."""
+    folder = state.repositories / repository.name
+    base = f"{repository.url}/opd/{repository.channel}"
+    (folder / "targets").mkdir(parents=True, exist_ok=True)
+    try:
+        updater = Updater(
+            metadata_dir=str(folder / "metadata"),
+            metadata_base_url=f"{base}/metadata/",
+            target_dir=str(folder / "targets"),
+            target_base_url=f"{base}/targets/",
+            bootstrap=(folder / "pinned.root.json").read_bytes(),
+        )
+        updater.refresh()
+        info = updater.get_targetinfo(NAME)
+        if info is None:
+            raise IntegrityError(f"the repository signs no {NAME}", where=base)
+        updater.download_target(info, str(folder / NAME))
+    except DownloadError as error:
+        raise OpkgError(
+            f"cannot be fetched: {error}",
+            where=base,
+            hint=f"is the address right, and is there a channel “{repository.channel}”?",
+        ) from error
+    except RepositoryError as error:
+        raise IntegrityError(
+            f"is not what its pinned key vouches for: {error}",
+            where=base,
+            hint="nothing of it is used; ask whoever runs the repository",
+        ) from error
+    return load(state, repository)
+
+
+def load(state: State, repository: Repository) -> Known:
+    """The index that was verified last, without asking the network."""
+    path = state.repositories / repository.name / NAME
+    if not path.exists():
+        raise OpkgError(f"the repository {repository.name} was never read", hint="run: opd update")
+    return Known(repository=repository, index=decode(path.read_bytes(), Index, where=str(path)))
+
+
+def load_all(state: State) -> list[Known]:
+    """All trusted repositories. Raises OpkgError where there is none."""
+    rows = state.oda.repositories()
+    if not rows:
+        raise OpkgError(
+            "no repository is known", hint="add one: opd repo add URL --root-key FINGERPRINT"
+        )
+    return [load(state, row) for row in rows]
+
+
+def _root(url: str, root_key: str) -> bytes:
+    path = Path(root_key)
+    if path.is_file():
+        return path.read_bytes()
+    fingerprint = root_key.lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
+    if len(fingerprint) != 64 or not set(fingerprint) <= set("0123456789abcdef"):
+        raise OpkgError(
+            f"“{root_key}” is neither a file nor a SHA-256 fingerprint",
+            hint="ask whoever runs the repository: opkg-repo init prints it",
+        )
+    address = f"{url}/keys/root.json"
+    try:
+        with requests.get(address, timeout=_TIMEOUT, stream=True) as response:
+            response.raise_for_status()
+            content = response.raw.read(_ROOT_LIMIT, decode_content=True)
+    except requests.RequestException as error:
+        raise OpkgError(f"cannot be fetched: {error}", where=address) from error
+    if sha256_bytes(content) != fingerprint:
+        raise IntegrityError(
+            "has another fingerprint than the one you gave",
+            where=address,
+            hint=f"it is {sha256_bytes(content)}: do not use it unless its owner confirms that",
+        )
+    return bytes(content)
