@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What one `add` is given: single packages, and manifests that stand for many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from opkg.errors import OpkgError
+from opkg.manifest import Artifact, Manifest, read_manifest
+from opkg.target import Family, Target, known_targets
+from opkg.version import Version
+
+MANIFEST_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """A package's file; `target` is the manifest's or the one chosen, `artifact` what the
+    manifest says of it."""
+
+    path: Path
+    family: Family
+    target: Target | None
+    artifact: Artifact | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """All that is taken in together."""
+
+    items: tuple[Item, ...]
+    manifests: tuple[tuple[Path, Manifest], ...]
+
+
+def read_batch(files: Sequence[Path], chosen: Target | None) -> Batch:
+    """Read the manifests among `files`; `chosen` is the target of the single packages. Raises
+    OpkgError for what is neither a package nor a manifest that fits together."""
+    items: list[Item] = []
+    manifests = []
+    for path in files:
+        if path.suffix == ".json":
+            manifest = _manifest(path)
+            manifests.append((path, manifest))
+            items += _items(path, manifest)
+        else:
+            items.append(_single(path, chosen))
+    return Batch(items=tuple(items), manifests=tuple(manifests))
+
+
+def _single(path: Path, chosen: Target | None) -> Item:
+    try:
+        family = Family(path.suffix.removeprefix("."))
+    except ValueError as error:
+        raise OpkgError(
+            "neither a package nor a manifest",
+            where=str(path),
+            hint="name files that end in .deb, .rpm or .json",
+        ) from error
+    return Item(path=path, family=family, target=chosen)
+
+
+def _manifest(path: Path) -> Manifest:
+    """Read a manifest and check that its parts fit together."""
+    try:
+        manifest = read_manifest(path)
+    except OSError as error:
+        raise OpkgError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    names = {info.name for info in manifest.opkgs}
+    folder = path.parent.resolve()
+    problems = []
+    if manifest.format != MANIFEST_FORMAT:
+        problems.append(f"its format is {manifest.format}, not {MANIFEST_FORMAT}")
+    for info in manifest.opkgs:
+        try:
+            Version.parse(info.version)
+        except OpkgError as error:
+            problems.append(f"{info.name}: {error}")
+    for artifact in manifest.artifacts:
+        if artifact.opkg not in names:
+            problems.append(f"{artifact.file} belongs to an OPKG that it does not list")
+        if not (folder / artifact.file).resolve().is_relative_to(folder):
+            problems.append(f"{artifact.file} is not in its folder")
+    if problems:
+        raise OpkgError(
+            "; ".join(problems), where=str(path), hint="build it again with this version of opkgc"
+        )
+    return manifest
+
+
+def _items(path: Path, manifest: Manifest) -> list[Item]:
+    target = known_targets().find(manifest.target)
+    return [
+        Item(
+            path=path.parent / artifact.file,
+            family=target.family,
+            target=target,
+            artifact=artifact,
+        )
+        for artifact in manifest.artifacts
+    ]

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command opkg-repo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from opkg.console import print_json, print_table, run_command, say
+from opkg.target import Target, known_targets
+from repo_server import catalog, intake
+from repo_server.check import check as check_tree
+from repo_server.create import create
+from repo_server.package import tree_path
+from repo_server.publish import publish as publish_repository
+from repo_server.repository import open_repository
+
+_FOLDER = click.Path(path_type=Path)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_DIRECTORY = click.argument("directory", metavar="DIR", type=_FOLDER)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="oscar-opkg")
+def cli() -> None:
+    """Publish packages as one signed tree that apt, dnf, zypper and OPD read.
+
+    Options can also be given in /etc/oscar/repo.toml (a table for each command) and as
+    OPKG_REPO_COMMAND_OPTION in the environment.
+    """
+
+
+@cli.command()
+@_DIRECTORY
+@click.option("--origin", default="OSCAR", show_default=True, help="Who publishes: apt's Origin.")
+@_JSON
+def init(directory: Path, origin: str, as_json: bool) -> None:
+    """Make a repository in DIR, with its keys and an empty first generation.
+
+    Prints the two fingerprints that clients compare: that of the TUF root (for opd) and that of
+    the OpenPGP key (for apt, dnf and zypper).
+    """
+    created = create(directory, origin, say)
+    if as_json:
+        print_json(created)
+        return
+    click.echo(f"root {created.root}")
+    click.echo(f"openpgp {created.openpgp}")
+
+
+@cli.command()
+@_DIRECTORY
+@click.argument("files", metavar="FILE|MANIFEST...", nargs=-1, required=True, type=_FOLDER)
+@click.option("--channel", required=True, metavar="C", help="The line of releases, e.g. testing.")
+@click.option(
+    "--target",
+    metavar="T",
+    help="The target of single packages; else the tag that ends their release says it.",
+)
+@_JSON
+def add(
+    directory: Path, files: tuple[Path, ...], channel: str, target: str | None, as_json: bool
+) -> None:
+    """Take packages into a channel: single .deb and .rpm files, and manifests that opkgc build
+    wrote, with all that they name.
+
+    All of them are taken, or none. Clients see them after `opkg-repo publish`.
+    """
+    chosen: Target | None = known_targets().find(target) if target else None
+    added = intake.add(open_repository(directory), channel, files, chosen, say)
+    if as_json:
+        print_json(added)
+        return
+    print_table(
+        ["TARGET", "PACKAGE", "VERSION", "ARCHITECTURE", ""],
+        [
+            [one.target, one.name, one.version, one.architecture, "" if one.new else "was there"]
+            for one in added
+        ],
+    )
+    say(f"to show them to clients: opkg-repo publish {directory}")
+
+
+@cli.command()
+@_DIRECTORY
+@_JSON
+def publish(directory: Path, as_json: bool) -> None:
+    """Show clients all that was added, at once.
+
+    Without anything new it renews the dates: what is published is valid for 14 days.
+    """
+    published = publish_repository(open_repository(directory), say)
+    if as_json:
+        print_json(published)
+        return
+    say(f"generation {published.generation} is live, valid until {published.valid_until}")
+    if published.changes:
+        print_table(
+            ["CHANNEL", "TARGET", "NEW PACKAGES"],
+            [[change.channel, change.target, str(change.packages)] for change in published.changes],
+        )
+
+
+@cli.command("list")
+@_DIRECTORY
+@click.option("--channel", metavar="C", help="Only this channel.")
+@_JSON
+def list_(directory: Path, channel: str | None, as_json: bool) -> None:
+    """List the packages of a repository, published or waiting."""
+    repository = open_repository(directory)
+    with catalog.opened(repository.directory) as session:
+        rows = [
+            {
+                "channel": row.channel,
+                "target": row.target,
+                "name": row.content.name,
+                "version": row.content.version,
+                "architecture": row.content.architecture,
+                "size": row.content.size,
+                "sha256": row.content.sha256,
+                "file": tree_path(row.content.family, row.channel, row.target, row.content.path),
+                "generation": row.generation,
+            }
+            for row in catalog.placements(session, channel)
+        ]
+    if as_json:
+        print_json(rows)
+        return
+    shown = ("channel", "target", "name", "version", "architecture")
+    print_table(
+        ["CHANNEL", "TARGET", "PACKAGE", "VERSION", "ARCHITECTURE", "STATE"],
+        [
+            [*(str(row[key]) for key in shown), "published" if row["generation"] else "waiting"]
+            for row in rows
+        ],
+    )
+
+
+@cli.command()
+@_DIRECTORY
+@_JSON
+@click.pass_context
+def check(context: click.Context, directory: Path, as_json: bool) -> None:
+    """Read the live tree again as clients would, and name every fault in it.
+
+    Every file that the lists name must be there with its digest, and every signature must hold.
+    """
+    report = check_tree(open_repository(directory).live)
+    if as_json:
+        print_json(report)
+    else:
+        for fault in report.faults:
+            click.echo(f"{fault.path}: {fault.message}")
+        say(f"{report.files} files checked, {len(report.faults)} faults")
+    if report.faults:
+        context.exit(1)
+
+
+@cli.command()
+@_DIRECTORY
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="0 takes a free one.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+def serve(directory: Path, port: int, host: str) -> None:
+    """Serve the live tree and its web page over HTTP until a SIGTERM.
+
+    Prints its address once it listens.
+    """
+    # Here, since no other command needs a web server.
+    from repo_server.serve import serve as serve_repository
+
+    serve_repository(open_repository(directory), host, port)
+
+
+def main() -> None:
+    """The entry point of opkg-repo and of python -m repo_server."""
+    run_command(cli, name="opkg-repo", settings="repo.toml", env_prefix="OPKG_REPO")

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Making a repository: its keys, its catalog, and its first, empty generation."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from opkg.errors import OpkgError
+from opkg.files import write_atomic
+from repo_server import catalog, trust
+from repo_server.openpgp import keyring
+from repo_server.publish import publish
+from repo_server.repository import SETTINGS, Progress, Repository, open_repository
+
+
+@dataclass(frozen=True, kw_only=True)
+class Created:
+    """What a new repository's clients pin: the SHA-256 of its initial TUF root, and the
+    fingerprint of its OpenPGP key."""
+
+    directory: str
+    origin: str
+    root: str
+    openpgp: str
+
+
+def create(
+    directory: Path, origin: str, progress: Progress, *, now: datetime | None = None
+) -> Created:
+    """Make a repository in `directory`, which must be empty or not there. Raises OpkgError."""
+    if not origin.isprintable() or not origin.strip():
+        raise OpkgError("the origin must be one printable line", hint="for example: OSCAR")
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        what = "a repository already" if (directory / SETTINGS).exists() else "not an empty folder"
+        raise OpkgError(
+            f"this is {what}", where=str(directory), hint="name a folder that is not there yet"
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        return _fill(directory, origin, progress, (now or datetime.now(UTC)).replace(microsecond=0))
+    except BaseException:
+        for entry in directory.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        raise
+
+
+def _fill(directory: Path, origin: str, progress: Progress, now: datetime) -> Created:
+    repository = Repository(directory=directory, origin=origin, fingerprint="")
+    progress("making keys …")
+    repository.private.mkdir(mode=0o700)
+    with keyring(repository.private) as keys:
+        fingerprint = keys.generate(f"{origin} (OPKG repository)", now)
+    root = trust.create(repository.trust, now)
+    (directory / "generations").mkdir()
+    repository.pool.mkdir()
+    with catalog.opened(directory, fresh=True):
+        pass
+    # A JSON string is a TOML string too.
+    settings = {"origin": origin, "openpgp": fingerprint}
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
+    write_atomic(directory / SETTINGS, "\n".join([*lines, ""]))
+    publish(open_repository(directory), progress, now=now)
+    return Created(directory=str(directory), origin=origin, root=root, openpgp=fingerprint)

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Taking packages in: all that one command names, or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from opkg.errors import IntegrityError, OpkgError
+from opkg.manifest import Artifact
+from opkg.target import Family, Target, known_targets
+from repo_server import catalog, debs, rpms
+from repo_server.batch import Batch, Item, read_batch
+from repo_server.openpgp import keyring
+from repo_server.package import Package, target_of
+from repo_server.repository import (
+    Progress,
+    Repository,
+    changing,
+    check_channel,
+    pool_path,
+    settle,
+)
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """What became of one file; `new` is false where the channel had it already."""
+
+    channel: str
+    target: str
+    name: str
+    version: str
+    architecture: str
+    sha256: str
+    new: bool
+
+
+def add(
+    repository: Repository,
+    channel: str,
+    files: Sequence[Path],
+    chosen: Target | None,
+    progress: Progress,
+) -> list[Added]:
+    """Take manifests with all their artifacts, and single packages, into a channel. `chosen` is
+    the target of the single packages; without it, the tag that ends their release says it.
+
+    Raises OpkgError, with nothing taken in, when one of them is damaged, is not what its manifest
+    says, fits no target, or has other content than what the repository has by the same name.
+    """
+    check_channel(channel)
+    batch = read_batch(files, chosen)
+    with changing(repository, progress) as session:
+        progress(f"reading {len(batch.items)} packages …")
+        packages = _take_in(repository, session, batch.items)
+        added = [_place(session, channel, item, packages[item.path]) for item in batch.items]
+        _offer(session, channel, batch, packages)
+        _fill_pool(repository, packages.values())
+        session.commit()
+    return added
+
+
+def _take_in(
+    repository: Repository, session: Session, items: Sequence[Item]
+) -> dict[Path, Package]:
+    """The packages of `items`, by their paths. Those that the repository does not have are copied
+    to the staging folder, signed where they need it, read, and noted in the catalog."""
+    repository.staging.mkdir(mode=0o700)
+    digests = {item.path: _copy(item, repository.staging) for item in items}
+    packages: dict[str, Package] = {}
+    fresh: dict[str, Item] = {}
+    for item in items:
+        digest = digests[item.path]
+        if known := catalog.find_package(session, digest):
+            packages[digest] = known
+        else:
+            fresh[digest] = item
+    for digest, package in _read(repository, fresh).items():
+        packages[digest] = package
+        catalog.store(session, package)
+    return {path: packages[digest] for path, digest in digests.items()}
+
+
+def _copy(item: Item, folder: Path) -> str:
+    """Copy a file into `folder` under its digest and return that. Raises IntegrityError where it
+    is not the file that its manifest means."""
+    digest = hashlib.sha256()
+    copy = folder / "incoming"
+    try:
+        with item.path.open("rb") as source, copy.open("wb") as sink:
+            while data := source.read(_CHUNK):
+                digest.update(data)
+                sink.write(data)
+    except OSError as error:
+        raise OpkgError(f"cannot be copied: {error.strerror}", where=str(item.path)) from error
+    found, size = digest.hexdigest(), copy.stat().st_size
+    meant = item.artifact
+    if meant and (meant.sha256, meant.size) != (found, size):
+        raise IntegrityError(
+            f"not what its manifest says: it has SHA-256 {found} and {size} bytes, "
+            f"the manifest means {meant.sha256} and {meant.size}",
+            where=str(item.path),
+            hint="copy or build it again, together with its manifest",
+        )
+    copy.rename(folder / found)
+    return found
+
+
+def _read(repository: Repository, fresh: Mapping[str, Item]) -> dict[str, Package]:
+    """Read the staged copies of packages that are new, by their digests as they came. RPMs are
+    signed first."""
+    names = {
+        repository.staging / digest: str(item.path)
+        for digest, item in fresh.items()
+        if item.family is Family.RPM
+    }
+    if names:
+        with keyring(repository.private, repository.fingerprint) as keys:
+            rpms.sign(names, keys)
+            rpms.verify(names, keys.public, repository.staging / "rpmdb")
+    packages = {}
+    for digest, item in fresh.items():
+        copy, where = repository.staging / digest, str(item.path)
+        if item.family is Family.DEB:
+            packages[digest] = debs.read_deb(copy, digest, where=where)
+        else:
+            packages[digest] = rpms.read_rpm(copy, digest, where=where)
+    return packages
+
+
+def _place(session: Session, channel: str, item: Item, package: Package) -> Added:
+    """Put a package into the channel for its target, if nothing stands against that."""
+    where = str(item.path)
+    if item.artifact:
+        _compare(package, item.artifact, where)
+    target = target_of(package, item.target, known_targets(), where)
+    rival = catalog.find_rival(session, package, channel, target)
+    if rival is not None:
+        raise OpkgError(
+            f"{rival.name} {rival.version} {rival.architecture} is in the repository with other "
+            f"content: SHA-256 {rival.source_sha256} came in, this file has "
+            f"{package.source_sha256}",
+            where=where,
+            hint="what changed needs a new release in its version",
+        )
+    return Added(
+        channel=channel,
+        target=target.name,
+        name=package.name,
+        version=package.version,
+        architecture=package.architecture,
+        sha256=package.sha256,
+        new=catalog.place(session, package, channel, target),
+    )
+
+
+def _compare(package: Package, meant: Artifact, where: str) -> None:
+    if (package.name, package.version, package.architecture) != (
+        meant.name,
+        meant.version,
+        meant.architecture,
+    ):
+        raise OpkgError(
+            f"it is {package}, its manifest calls it {meant.name} {meant.version} "
+            f"{meant.architecture}",
+            where=where,
+            hint="build it again: the manifest must be the one written with it",
+        )
+
+
+def _offer(session: Session, channel: str, batch: Batch, packages: Mapping[Path, Package]) -> None:
+    """Note what the manifests of a batch offer, each OPKG for its target."""
+    for path, manifest in batch.manifests:
+        target = known_targets().find(manifest.target).name
+        for info in manifest.opkgs:
+            parts = {
+                packages[path.parent / artifact.file].sha256: artifact.part
+                for artifact in manifest.artifacts
+                if artifact.opkg == info.name
+            }
+            if not catalog.offer(session, channel, target, info, parts):
+                raise OpkgError(
+                    f"the OPKG {info.name} {info.version} for {target} is in the "
+                    "repository with other content",
+                    where=str(path),
+                    hint="what changed needs a new release in its version",
+                )
+
+
+def _fill_pool(repository: Repository, packages: Iterable[Package]) -> None:
+    """Move the staged packages into the pool, and on the disk, before the catalog names them."""
+    for package in packages:
+        copy = repository.staging / package.source_sha256
+        if copy.exists():
+            place = pool_path(repository.pool, package.sha256)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            copy.chmod(0o444)
+            copy.rename(place)
+    settle(repository.directory)

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Real packages made by the native tools, and repositories made of them by the real command."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from opkg.document import encode
+from opkg.files import sha256_file
+from opkg.manifest import Artifact, Manifest, OpkgInfo
+from opkg.run import run
+from opkg.spec import Part
+
+DEB_TARGET = "debian-12-x86_64"
+RPM_TARGET = "demo-rpm-9-x86_64"
+OPKG = "alpha"
+VERSION = "1.0-1"
+
+SPEC = """
+Name: {name}
+Version: {version}
+Release: {release}
+Summary: A package for tests
+License: GPL-2.0-or-later
+BuildArch: noarch
+{requires}
+%description
+It holds one file <& says so>.
+%install
+mkdir -p %{{buildroot}}/usr/share/{name}
+echo '{content}' > %{{buildroot}}/usr/share/{name}/content
+%files
+/usr/share/{name}
+%changelog
+* Mon Jan 01 2024 Some Body <some@body.example> - 1.0-1
+- Made for tests
+"""
+
+
+def build_deb(
+    folder: Path,
+    name: str,
+    version: str,
+    *,
+    content: str = "one",
+    architecture: str = "all",
+    depends: str = "",
+    compression: str = "xz",
+    source: str = f"opkg-{OPKG}",
+) -> Path:
+    """A .deb, by dpkg-deb."""
+    root = folder / f"{name}.root"
+    place = root / "usr/share" / name
+    place.mkdir(parents=True, exist_ok=True)
+    # Not compressible, so that the archive is long enough to be damaged inside.
+    (place / "content").write_text(content + "\n" + os.urandom(4096).hex())
+    (root / "DEBIAN").mkdir(exist_ok=True)
+    control = {
+        "Package": name,
+        "Source": source,
+        "Version": version,
+        "Architecture": architecture,
+        "Maintainer": "Some Body <some@body.example>",
+        "Depends": depends,
+        "Description": "A package for tests\n It holds one file.\n .\n And says so.",
+    }
+    lines = [f"{key}: {value}" for key, value in control.items() if value]
+    (root / "DEBIAN/control").write_text("\n".join([*lines, ""]))
+    target = folder / f"{name}_{version}_{architecture}.deb"
+    run(["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", root, target])
+    return target
+
+
+def build_rpm(
+    folder: Path,
+    name: str,
+    version: str,
+    *,
+    content: str = "one",
+    requires: str = "",
+) -> Path:
+    """An unsigned .rpm, by rpmbuild."""
+    upstream, release = version.rsplit("-", 1)
+    spec = folder / f"{name}.spec"
+    spec.write_text(
+        SPEC.format(
+            name=name,
+            version=upstream,
+            release=release,
+            content=content,
+            requires=f"Requires: {requires}" if requires else "",
+        )
+    )
+    run(["rpmbuild", "--quiet", "--define", f"_topdir {folder}/top", "-bb", spec])
+    return folder / f"top/RPMS/noarch/{name}-{version}.noarch.rpm"
+
+
+def write_manifest(
+    folder: Path, target: str, artifacts: Sequence[Artifact], version: str = VERSION
+) -> Path:
+    """The manifest of one OPKG, as the builder writes it."""
+    info = OpkgInfo(
+        name=OPKG,
+        version=version,
+        category="included",
+        summary="Software for tests",
+        description="First paragraph.\n\nSecond, with <b>no</b> markup.",
+        licence="GPL-2.0-or-later",
+        groups=("System/Tests",),
+        uri="http://alpha.example/",
+        maintainer="Some Body <some@body.example>",
+        relations=(),
+        scripts=("server-post-install",),
+        changed="2024-01-01T00:00:00+00:00",
+    )
+    manifest = Manifest(
+        format=1, target=target, tools={}, inputs=(), opkgs=(info,), artifacts=tuple(artifacts)
+    )
+    path = folder / "manifest.json"
+    path.write_bytes(encode(manifest))
+    return path
+
+
+def artifact(path: Path, name: str, version: str, architecture: str, part: Part | None) -> Artifact:
+    """What a manifest says of a file beside it."""
+    return Artifact(
+        opkg=OPKG,
+        part=part,
+        name=name,
+        version=version,
+        architecture=architecture,
+        file=path.name,
+        size=path.stat().st_size,
+        sha256=sha256_file(path),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What a build leaves for one target: a folder with packages and their manifest."""
+
+    manifest: Path
+    packages: tuple[Path, ...]
+
+
+@pytest.fixture(scope="session")
+def build() -> SimpleNamespace:
+    """The two native builders."""
+    return SimpleNamespace(deb=build_deb, rpm=build_rpm)
+
+
+@pytest.fixture(scope="session")
+def debs(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The OPKG alpha for Debian: three parts, and a further package for one architecture."""
+    folder = tmp_path_factory.mktemp("debs")
+    version = f"{VERSION}~deb12"
+    rows = [
+        (Part.API, "opkg-alpha", "all", ""),
+        (Part.SERVER, "opkg-alpha-server", "all", f"opkg-alpha (= {version}), alpha"),
+        (Part.CLIENT, "opkg-alpha-client", "all", ""),
+        (None, "alpha", "amd64", ""),
+    ]
+    built = [
+        (build_deb(folder, name, version, architecture=arch, depends=depends), name, arch, part)
+        for part, name, arch, depends in rows
+    ]
+    artifacts = [artifact(path, name, version, arch, part) for path, name, arch, part in built]
+    return Built(
+        manifest=write_manifest(folder, DEB_TARGET, artifacts),
+        packages=tuple(path for path, *_ in built),
+    )
+
+
+@pytest.fixture(scope="session")
+def rpms(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The OPKG alpha for an RPM distribution, unsigned."""
+    folder = tmp_path_factory.mktemp("rpms")
+    version = f"{VERSION}.demo9"
+    rows = [
+        (Part.API, "opkg-alpha", ""),
+        (Part.SERVER, "opkg-alpha-server", f"opkg-alpha = {version}"),
+        (Part.CLIENT, "opkg-alpha-client", ""),
+    ]
+    built = []
+    for part, name, requires in rows:
+        path = build_rpm(folder, name, version, requires=requires)
+        built.append((path.rename(folder / path.name), name, part))
+    artifacts = [artifact(path, name, version, "noarch", part) for path, name, part in built]
+    return Built(
+        manifest=write_manifest(folder, RPM_TARGET, artifacts),
+        packages=tuple(path for path, *_ in built),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repo:
+    """A repository, and the command opkg-repo on it."""
+
+    directory: Path
+
+    @property
+    def live(self) -> Path:
+        return self.directory / "live"
+
+    def start(self, command: str, *arguments: str | Path) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-m", "repo_server", command, self.directory, *arguments]
+        return subprocess.Popen(
+            [str(word) for word in argv],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+        )
+
+    def run(self, command: str, *arguments: str | Path, status: int = 0) -> tuple[str, str]:
+        """Run a command to its end, expect its exit status, and return what it said."""
+        process = self.start(command, *arguments)
+        out, err = process.communicate()
+        assert process.returncode == status, out + err
+        return out, err
+
+    def json(self, command: str, *arguments: str | Path, status: int = 0) -> Any:
+        return json.loads(self.run(command, "--json", *arguments, status=status)[0])
+
+    def refusal(self, *arguments: str | Path) -> str:
+        """The one error with which `add` refuses these arguments, leaving everything as it was."""
+        before = self.state()
+        _, err = self.run("add", "--channel", "testing", *arguments, status=1)
+        assert self.state() == before
+        errors = [line for line in err.splitlines() if "error:" in line]
+        assert len(errors) == 1, err
+        assert "Traceback" not in err
+        return errors[0]
+
+    def state(self) -> tuple[list[str], list[str]]:
+        """All that the catalog holds, and every file of the repository that could have grown."""
+        with closing(sqlite3.connect(self.directory / "catalog.sqlite")) as database:
+            rows = list(database.iterdump())
+        files = [
+            str(path.relative_to(self.directory))
+            for top in ("pool", "staging", "generations")
+            for path in sorted((self.directory / top).rglob("*"))
+        ]
+        return rows, files
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """The address of the repository while its own server runs."""
+        process = self.start("serve", "--port", "0")
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+            _, err = process.communicate()
+        assert process.returncode == 0, err
+
+
+MakeRepo = Callable[[], Repo]
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    """A repository as `init` makes it. Not to be changed."""
+    repo = Repo(directory=tmp_path_factory.mktemp("empty") / "repo")
+    repo.run("init")
+    return repo
+
+
+@pytest.fixture
+def make_repo(tmp_path: Path, empty: Repo) -> MakeRepo:
+    """Makes empty repositories, which share their keys."""
+
+    def make() -> Repo:
+        repo = Repo(directory=tmp_path / f"repo{len(list(tmp_path.glob('repo*')))}")
+        shutil.copytree(empty.directory, repo.directory, symlinks=True)
+        return repo
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory, debs: Built, rpms: Built) -> Repo:
+    """A repository with alpha published for both targets. Not to be changed."""
+    repo = Repo(directory=tmp_path_factory.mktemp("published") / "repo")
+    repo.run("init")
+    repo.run("add", "--channel", "testing", debs.manifest, rpms.manifest)
+    repo.run("publish")
+    return repo
