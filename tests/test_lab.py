@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The cache, and the roots: made whole or not at all, and never emptied through a mount."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import stat
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pytest
+
+from opkg.errors import OpkgError
+from opkg.run import run
+from tests.lab.apt_settings import debian_mirrors, fetch_options
+from tests.lab.cache import cached
+from tests.lab.mounts import mounts_in, remove_root
+from tests.lab.roots import debian_root, overlay, unpacked
+from tests.lab.standin import read_rules
+
+processes = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("OPKG_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def writing(text: str) -> Callable[[Path], object]:
+    return lambda path: path.write_text(text)
+
+
+# The cache.
+
+
+def test_an_entry_is_made_once_and_again_for_other_inputs(cache: Path) -> None:
+    first = cached("thing", {"version": 1}, writing("one"))
+    assert cached("thing", {"version": 1}, writing("never")) == first
+    assert first.read_text() == "one"
+    second = cached("thing", {"version": 2}, writing("two"))
+    assert second.read_text() == "two"
+    assert not first.exists()
+
+
+def test_an_old_entry_is_made_anew(cache: Path) -> None:
+    entry = cached("thing", 1, writing("old"), max_age=timedelta(days=14))
+    fifteen_days_ago = entry.stat().st_mtime - timedelta(days=15).total_seconds()
+    os.utime(entry, (fifteen_days_ago, fifteen_days_ago))
+    assert cached("thing", 1, writing("new")).read_text() == "old"
+    assert cached("thing", 1, writing("new"), max_age=timedelta(days=14)).read_text() == "new"
+
+
+def test_a_maker_that_fails_leaves_the_former_entry_and_nothing_else(cache: Path) -> None:
+    def fail(path: Path) -> None:
+        path.write_text("half")
+        raise OpkgError("no")
+
+    former = cached("thing", 1, writing("whole"))
+    with pytest.raises(OpkgError):
+        cached("thing", 2, fail)
+    assert {path.name for path in former.parent.glob("*")} <= {former.name, ".lock"}
+
+
+def test_nothing_half_made_is_seen_after_a_kill(cache: Path) -> None:
+    def half(path: Path) -> None:
+        path.mkdir()
+        (path / "half").write_text("half")
+        begun.set()
+        forever.wait()
+
+    begun, forever = processes.Event(), processes.Event()
+    maker = processes.Process(target=cached, args=("thing", 1, half))
+    maker.start()
+    begun.wait()
+    maker.kill()
+    maker.join()
+    entry = cached("thing", 1, writing("whole"))
+    assert entry.read_text() == "whole"
+    assert list(entry.parent.glob(".making-*")) == []
+
+
+def test_two_processes_at_once_make_an_entry_once(cache: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    def make(path: Path) -> None:
+        with log.open("a") as stream:
+            stream.write("made\n")
+        path.write_text("whole")
+
+    def ask(start: Event) -> None:
+        start.wait()
+        assert cached("thing", 1, make).read_text() == "whole"
+
+    start = processes.Event()
+    both = [processes.Process(target=ask, args=(start,)) for _ in range(2)]
+    for process in both:
+        process.start()
+    start.set()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert log.read_text() == "made\n"
+
+
+# Roots and mounts.
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A root with a file system mounted in it, in a folder with a space in its name."""
+    root = tmp_path / "a root"
+    (root / "dev").mkdir(parents=True)
+    run(["mount", "-t", "tmpfs", "none", root / "dev"])
+    (root / "dev/null").write_text("to be kept")
+    yield root
+    run(["umount", root / "dev"], check=False)
+
+
+def test_a_root_with_a_mount_in_it_is_not_removed(mounted: Path) -> None:
+    with pytest.raises(OpkgError, match="mounted") as caught:
+        remove_root(mounted)
+    assert str(mounted / "dev") in caught.value.message
+    assert (mounted / "dev/null").read_text() == "to be kept"
+    run(["umount", mounted / "dev"])
+    remove_root(mounted)
+    assert not mounted.exists()
+
+
+def test_removing_a_root_by_a_link_leaves_what_the_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "link").symlink_to("root")
+    remove_root(tmp_path / "link")
+    assert (tmp_path / "root").is_dir()
+    remove_root(tmp_path / "never was")
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    folder = tmp_path / "base"
+    (folder / "mnt").mkdir(parents=True)
+    (folder / "file").write_text("from the base")
+    return folder
+
+
+def test_an_overlay_changes_nothing_below_and_goes_with_its_mounts(cache: Path, base: Path) -> None:
+    with overlay(base) as root:
+        (root / "file").write_text("changed")
+        run(["mount", "-t", "tmpfs", "none", root / "mnt"])
+    assert (base / "file").read_text() == "from the base"
+    assert mounts_in(cache) == []
+    assert list((cache / "overlays").glob("tmp*")) == []
+
+
+def test_the_overlay_of_a_killed_process_goes_with_the_next(cache: Path, base: Path) -> None:
+    def hold() -> None:
+        with overlay(base) as root:
+            run(["mount", "-t", "tmpfs", "none", root / "mnt"])
+            begun.set()
+            forever.wait()
+
+    begun, forever = processes.Event(), processes.Event()
+    holder = processes.Process(target=hold)
+    holder.start()
+    begun.wait()
+    with overlay(base):
+        assert len(mounts_in(cache)) == 3, "that of a living process stays"
+    holder.kill()
+    holder.join()
+    assert len(mounts_in(cache)) == 2
+    with overlay(base) as root:
+        assert mounts_in(cache) == [root]
+
+
+@pytest.mark.slow
+def test_a_debian_root_is_made_unpacked_and_laid_under() -> None:
+    tarball = debian_root(read_rules().include)
+    with overlay(unpacked(tarball)) as root:
+        assert "ID=debian" in (root / "etc/os-release").read_text()
+        assert (root / "usr/bin/su").stat().st_mode & stat.S_ISUID
+        chrony = (root / "var/lib/chrony").stat()
+        assert f"_chrony:x:{chrony.st_uid}:" in (root / "etc/passwd").read_text()
+        assert run(["chroot", root, "dpkg", "--audit"]).stdout == ""
+        assert "installed" in run(["chroot", root, "dpkg", "--status", "rsync"]).stdout
+
+
+def test_mirrors_are_those_of_the_suite_in_debians_archive(tmp_path: Path) -> None:
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list").write_text(
+        "# deb http://mirror.example/debian bookworm main\n"
+        "deb [arch=amd64 trusted=yes] http://mirror.example/debian bookworm main contrib # ours\n"
+        "deb http://mirror.example/debian trixie main\n"
+        "deb-src http://mirror.example/debian bookworm main\n"
+        "deb [signed-by=/etc/apt/keyrings/other.asc] http://other.example/apt bookworm main\n"
+    )
+    (tmp_path / "sources.list.d/debian.sources").write_text(
+        "Types: deb deb-src\n# where from\nURIs: http://mirror.example/debian-security\n"
+        "Suites: bookworm-security trixie-security\nComponents: main\n"
+        "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n"
+        "Types: deb\nURIs: http://off.example/debian\nSuites: bookworm\nComponents: main\n"
+        "Enabled: no\n"
+    )
+    ring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    assert debian_mirrors("bookworm", tmp_path) == (
+        "deb [trusted=yes] http://mirror.example/debian bookworm main contrib",
+        f"deb [signed-by={ring}] http://mirror.example/debian-security bookworm-security main",
+    )
+    assert debian_mirrors("bullseye", tmp_path) == ()
+
+
+def test_settings_that_reach_mirrors_are_taken_over_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "apt.conf").write_text(
+        'Acquire::http::Proxy "http://proxy.example:3142"; APT::Get::Purge "true";\n'
+        'Acquire::https { CAInfo "/etc/ssl/own.pem"; };\n'
+    )
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    options = fetch_options()
+    assert 'Acquire::http::Proxy "http://proxy.example:3142"' in options
+    assert 'Acquire::https::CAInfo "/etc/ssl/own.pem"' in options
+    assert all(option.startswith("Acquire::") for option in options)
