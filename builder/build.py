@@ -156,7 +156,7 @@ def _do(job: Job, out: Path) -> Result:
         status = status_of(job, out)
         if status is not Status.BUILT:
             return Result(job=job, status=status)
-        folder = out / job.target.name
+        folder = out.absolute() / job.target.name
         folder.mkdir(parents=True, exist_ok=True)
         # Beside the result, so that moving a finished package into place is a rename.
         with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as work:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from opd import image as images
@@ -313,17 +314,10 @@ def status(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    rows = []
-    for opkg, records in found.items():
-        cells = [
-            "\n".join(
-                f"{record['version']} {record['state']} ({record['part']})"
-                for record in records
-                if record["place"] == place.name
-            )
-            for place, _ in places
-        ]
-        rows.append([opkg, *(cell or "–" for cell in cells)])
+    rows = [
+        [opkg, *(show.cell(records, place.name) for place, _ in places)]
+        for opkg, records in found.items()
+    ]
     print_table(["OPKG", *(place.name for place, _ in places)], rows)
 
 
@@ -415,12 +409,23 @@ def _cluster(
     )
 
 
-def _working(
-    settings: Settings, state: State, known: Sequence[repository.Known]
-) -> AbstractContextManager[Work]:
-    """A recorded transaction; what the tools print is shown with --verbose."""
-    echo = say if settings.verbose else _quiet
-    return transaction(state, known, shlex.join(["opd", *sys.argv[1:]]), say=say, echo=echo)
+@contextmanager
+def _working(settings: Settings, state: State, known: Sequence[repository.Known]) -> Iterator[Work]:
+    """A recorded transaction. On a terminal the newest line that the tools print is shown, with
+    --verbose every line."""
+    command = shlex.join(["opd", *sys.argv[1:]])
+    if settings.verbose or not stderr.is_terminal:
+        echo = say if settings.verbose else _quiet
+        with transaction(state, known, command, say=say, echo=echo) as work:
+            yield work
+        return
+    with stderr.status("starting …") as line:
+
+        def show_last(text: str) -> None:
+            line.update(escape(text.strip()[: stderr.width - 4]))
+
+        with transaction(state, known, command, say=say, echo=show_last) as work:
+            yield work
 
 
 def _quiet(line: str) -> None:

@@ -44,7 +44,7 @@ class Dnf:
         self._dnf("remove", *names)
 
     def packages(self) -> dict[str, Installed]:
-        argv = [
+        argv: list[str | Path] = [
             "rpm", "--root", self._place.root, "--define",
             f"_dbpath {self._place.target.distribution.rpmdb}", "-qa", "--qf", _QUERY,
         ]  # fmt: skip
@@ -75,7 +75,8 @@ class Dnf:
         folder = self._session / "repos"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        (self._session / "dnf.conf").write_text("[main]\nassumeyes=1\n")
+        (self._session / "log").mkdir(exist_ok=True)
+        (self._session / "dnf.conf").write_text(config_text(self._place, self._session))
         # Debian's rpm would keep the database in the home folder.
         macros = f"%_dbpath {self._place.target.distribution.rpmdb}\n"
         (self._session / ".rpmmacros").write_text(macros)
@@ -96,21 +97,27 @@ class Dnf:
 
 
 def options(place: Place, session: Path) -> list[str]:
-    """dnf's options for a place: all it downloads is kept in `session`, the sources are those
-    in `session`, and the root's own where targets.toml names no mirror."""
-    own = [] if place.target.distribution.mirrors else [place.root / "etc/yum.repos.d"]
-    folders = ",".join(str(folder) for folder in [session / "repos", *own])
-    # dnf puts the root's path before these two.
-    seen = session if place.root == guest.HOST else guest.SESSION
+    """dnf's options for a place."""
     words = [
-        "--config", str(session / "dnf.conf"), f"--setopt=reposdir={folders}",
-        f"--setopt=cachedir={seen / 'cache'}", f"--setopt=logdir={seen / 'log'}",
+        "--assumeyes",
+        "--config",
+        str(session / "dnf.conf"),
         f"--releasever={place.target.distribution.suite}",
-    ]  # fmt: skip
+    ]
     if place.root != guest.HOST:
         arch = place.target.native_architecture
         words += ["--installroot", str(place.root), "--forcearch", arch]
     return words
+
+
+def config_text(place: Place, session: Path) -> str:
+    """dnf's configuration for a place (dnf.conf(5)): all it downloads is kept in `session`; the
+    sources are those in `session`, and the root's own where targets.toml names no mirror."""
+    own = [] if place.target.distribution.mirrors else [place.root / "etc/yum.repos.d"]
+    folders = ",".join(str(folder) for folder in [session / "repos", *own])
+    # dnf puts the root's path before these two, but only when they come from a file.
+    seen = session if place.root == guest.HOST else guest.SESSION
+    return f"[main]\nreposdir={folders}\ncachedir={seen / 'cache'}\nlogdir={seen / 'log'}\n"
 
 
 def repo_text(name: str, url: str, key: str, *, priority: int) -> str:

@@ -58,6 +58,18 @@ def parts_by_opkg(
     return dict(sorted(found.items()))
 
 
+def cell(records: Sequence[dict[str, str]], place: str) -> str:
+    """What a place has of an OPKG, in a word or two: a line for each version and state that its
+    parts are in, with the parts where they differ."""
+    lines: dict[str, list[str]] = {}
+    for record in records:
+        if record["place"] == place:
+            lines.setdefault(f"{record['version']} {record['state']}", []).append(record["part"])
+    if len(lines) == 1:
+        return next(iter(lines))
+    return "\n".join(f"{text} ({', '.join(parts)})" for text, parts in lines.items()) or "–"
+
+
 def _part_of(package: str) -> tuple[Part, str]:
     """Which part of which OPKG a native package is; "" where it is none."""
     name = package.removeprefix("opkg-")
