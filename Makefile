@@ -28,7 +28,7 @@ setup: .packages .venv/.done ## install what all the rest needs (once; then a se
 .venv/.done: pyproject.toml | .packages
 	@echo "== making the virtual environment .venv" >&2
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat \
+	@$(BIN)/pip install -qq --disable-pip-version-check --config-settings editable_mode=compat \
 	  --editable '.[builder,server,dev]'
 	@touch $@
 

@@ -59,9 +59,11 @@ def sandbox(work: Path, cwd: Path, environment: Mapping[str, str]) -> list[str]:
     variables = [word for name, value in environment.items() for word in ("--setenv", name, value)]
     temporary = "/tmp"  # noqa: S108 (the sandbox's own)
     return [
-        "bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", temporary,
-        "--bind", str(work), str(work), "--chdir", str(cwd), "--unshare-all", "--hostname",
-        "build", "--die-with-parent", "--new-session", "--clearenv", *variables,
+        "bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
+        "--tmpfs", temporary, "--bind", str(work), str(work), "--chdir", str(cwd),
+        # Each by name: “all” would ask for a user namespace too, which root cannot have in a chroot.
+        "--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", "build",
+        "--die-with-parent", "--new-session", "--clearenv", *variables,
     ]  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def candidates(known: Sequence[Known], targets: Sequence[str]) -> dict[str, list
             choice = Choice(name=name, version=Version.parse(version), offers=offers)
             found.setdefault(name, []).append(choice)
     for choices in found.values():
-        choices.sort(key=lambda choice: choice.version, reverse=True)
+        choices.sort(key=lambda choice: choice.version.rank, reverse=True)
     return found
 
 

@@ -20,7 +20,7 @@ def newest(known: Sequence[Known]) -> dict[str, tuple[Known, list[Offer]]]:
     for entry in known:
         for offer in entry.index.offers:
             name = offer.opkg.name
-            if name not in found or _version(offer) > _version(found[name][1][0]):
+            if name not in found or _version(offer).rank > _version(found[name][1][0]).rank:
                 found[name] = (entry, [offer])
             elif entry is found[name][0] and _version(offer) == _version(found[name][1][0]):
                 found[name][1].append(offer)

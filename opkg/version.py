@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import total_ordering
 
 from debian.debian_support import NativeVersion
 
@@ -14,13 +13,13 @@ from opkg.errors import OpkgError
 _PATTERN = re.compile(r"(?:(\d+):)?([0-9][A-Za-z0-9.+~-]*)-([A-Za-z0-9.+~]+)")
 
 
-@total_ordering
 @dataclass(frozen=True)
 class Version:
     """`epoch:upstream-release`; the epoch is 0 where none is written.
 
-    Two versions compare by Debian's algorithm (Debian Policy, chapter 5.6.12), for both families:
-    at the level of OPKGs there is one order. Native packages are compared by apt, dnf and zypper.
+    Two versions are ordered by Debian's algorithm (Debian Policy, chapter 5.6.12), for both
+    families: at the level of OPKGs there is one order. Native packages are compared by apt, dnf
+    and zypper. Two that are written differently are never equal, but may be of one rank (0, 00).
     """
 
     epoch: int
@@ -43,8 +42,10 @@ class Version:
         epoch = f"{self.epoch}:" if self.epoch else ""
         return f"{epoch}{self.upstream}-{self.release}"
 
-    def __lt__(self, other: Version) -> bool:
-        return bool(NativeVersion(str(self)) < NativeVersion(str(other)))
+    @property
+    def rank(self) -> NativeVersion:
+        """What versions are ordered by, as a sort key."""
+        return NativeVersion(str(self))
 
 
 def holds(left: str, relation: str, right: str) -> bool:

@@ -86,7 +86,7 @@ def opkg(tree: Path, channel: str, name: str) -> OpkgPage | None:
     offers = [offer for offer in index.offers if offer.opkg.name == name] if index else []
     if not offers:
         return None
-    newest_first = sorted(offers, key=_version, reverse=True)
+    newest_first = sorted(offers, key=lambda offer: _version(offer).rank, reverse=True)
     targets = sorted({offer.target for offer in offers})
     return OpkgPage(
         channel=channel,
@@ -101,7 +101,7 @@ def opkg(tree: Path, channel: str, name: str) -> OpkgPage | None:
 def _channel(index: Index) -> Channel:
     targets = tuple(sorted(index.sources))
     by_name: dict[str, list[Offer]] = {}
-    for offer in sorted(index.offers, key=_version, reverse=True):
+    for offer in sorted(index.offers, key=lambda offer: _version(offer).rank, reverse=True):
         by_name.setdefault(offer.opkg.name, []).append(offer)
     return Channel(
         name=index.channel,
