@@ -37,20 +37,21 @@ class _Display(EventHandler):  # type: ignore[misc] # ClusterShell has no types
     def __init__(self, jobs: Sequence[Job], style: Style) -> None:
         self._jobs = jobs
         self._style = style
-        self._done: dict[int, tuple[bytes, int]] = {}
+        self._done: dict[int, tuple[bytes, bytes, int]] = {}
         self._next = 0
         self._cluster = ""
         self.failed = False
 
     def ev_close(self, worker: WorkerPopen, timedout: bool) -> None:  # noqa: ARG002 (ClusterShell's signature)
         status = worker.retcode()
-        self._done[worker.key] = (worker.read() or b"", 1 if status is None else status)
+        output, errors = (worker.read(sname=name) or b"" for name in ("stdout", "stderr"))
         worker.flush_buffers()
+        self._done[worker.key] = (output, errors, 1 if status is None else status)
         while self._next in self._done:
             self._show(self._jobs[self._next], *self._done.pop(self._next))
             self._next += 1
 
-    def _show(self, job: Job, output: bytes, status: int) -> None:
+    def _show(self, job: Job, output: bytes, errors: bytes, status: int) -> None:
         write = sys.stdout.buffer.write
         sys.stdout.flush()
         if self._style.prefix:
@@ -65,6 +66,7 @@ class _Display(EventHandler):  # type: ignore[misc] # ClusterShell has no types
                 write(f"--------- {job.host} ---------\n".encode())
             write(output + b"\n" if output else b"")
         sys.stdout.buffer.flush()
+        sys.stderr.buffer.write(errors + b"\n" if errors else b"")
         if status:
             self.failed = True
             whom = job.host or f"the cluster {job.cluster}"
@@ -78,7 +80,9 @@ def run(jobs: Sequence[Job], style: Style, *, serial: bool = False) -> int:
     task = task_self()
     try:
         for number, job in enumerate(jobs):
-            task.shell(job.command, key=number, handler=display, stdin=False)
+            # A host's two streams are shown as one, in its order; of an indirect cluster, C3
+            # itself speaks on the second one.
+            task.shell(job.command, key=number, handler=display, stdin=False, stderr=not job.host)
             if serial:
                 task.resume()
         task.resume()

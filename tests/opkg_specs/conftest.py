@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Places where the OPKGs' programs and scripts can run as they would on a cluster."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from builder.stage import run_steps
+from opkg.directory import read_opkg
+from opkg.recipe import read_recipe
+from opkg.target import known_targets
+
+SPECS = Path(__file__).parents[2] / "opkg_specs"
+C3_SOURCE = SPECS / "c3/src"
+
+# The parser is tested from within; the commands run as programs of their own.
+sys.path.insert(0, str(C3_SOURCE))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """How a program ended and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+
+def ran(argv: list[str | Path], **options: object) -> Ran:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+    return Ran(status=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def staged(name: str, work: Path, target: str = "debian-12") -> Path:
+    """What the recipe of an OPKG installs, as the builder runs it."""
+    directory = SPECS / name
+    recipe = read_recipe(directory)
+    assert recipe is not None
+    return run_steps(read_opkg(directory)[0], recipe, directory, known_targets().find(target), work)
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The stage of an OPKG's recipe for Debian 12, made once."""
+    made: dict[str, Path] = {}
+
+    def get(name: str) -> Path:
+        if name not in made:
+            made[name] = staged(name, tmp_path_factory.mktemp(name))
+        return made[name]
+
+    return get
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandbox:
+    """A machine with this one's programs, and /etc, /opt and /usr/share of its own."""
+
+    root: Path
+    shell: str
+
+    def run(self, opkg: str, script: str, *words: str, env: dict[str, str] | None = None) -> Ran:
+        """Run a script of an OPKG as a package manager would, from where it is installed."""
+        home = self.root / "home"
+        environment = {"PATH": "/usr/sbin:/usr/bin", "OSCAR_PACKAGE_HOME": "/opkg", **(env or {})}
+        argv = ["bwrap", "--clearenv", "--unshare-all", "--hostname", "head1", "--die-with-parent"]
+        for name in ("bin", "sbin", "lib", "lib64"):
+            argv += ["--symlink", f"usr/{name}", f"/{name}"]
+            if Path("/usr", name).is_dir():
+                argv += ["--ro-bind", f"/usr/{name}", f"/usr/{name}"]
+        # The shell that scripts get as /bin/sh: dash on Debian, bash on Red Hat's kin.
+        argv += ["--ro-bind", f"/usr/bin/{self.shell}", os.path.realpath("/usr/bin/sh")]
+        for folder in ("etc", "opt", "usr/share", "opkg"):
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
+            argv += ["--bind", str(self.root / folder), f"/{folder}"]
+        home.mkdir(exist_ok=True)
+        argv += [
+            "--bind",
+            str(home),
+            "/root",
+            "--tmpfs",
+            "/tmp",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+        ]
+        argv += ["--ro-bind", str(SPECS / opkg / "scripts"), "/scripts"]
+        for key, value in environment.items():
+            argv += ["--setenv", key, value]
+        return ran([*argv, f"/scripts/{script}", *words])
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file, given by its absolute path there."""
+        place = self.root / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+
+    def files(self) -> dict[str, str]:
+        """All files of /etc and /opt with their text, and their folders."""
+        found = {}
+        for top in ("etc", "opt"):
+            for path in sorted((self.root / top).rglob("*")):
+                name = "/" + str(path.relative_to(self.root))
+                found[name] = path.read_text() if path.is_file() else "folder"
+        return found
+
+
+@pytest.fixture(params=["dash", "bash"])
+def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "opt").mkdir()
+    return Sandbox(root=tmp_path, shell=request.param)
