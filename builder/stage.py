@@ -61,7 +61,7 @@ def sandbox(work: Path, cwd: Path, environment: Mapping[str, str]) -> list[str]:
     return [
         "bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
         "--tmpfs", temporary, "--bind", str(work), str(work), "--chdir", str(cwd),
-        # Each by name: “all” would ask for a user namespace too, which root cannot have in a chroot.
+        # Each by name: “all” means a user namespace too, which root cannot have in a chroot.
         "--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", "build",
         "--die-with-parent", "--new-session", "--clearenv", *variables,
     ]  # fmt: skip

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""OPKGs written for a test, and the real opkgc."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+CONFIG = """<?xml version="1.0" encoding="UTF-8"?>
+<oscar>
+  <name>{name}</name>
+  <class>included</class>
+  <summary>A sample</summary>
+  <description>What it does.</description>
+  <license>GPL</license>
+  <group>Applications/System</group>
+  <authors>
+    <author cat="maintainer"><name>Max</name><email>max@sample.example</email></author>
+  </authors>
+  {body}
+  <changelog>
+    <versionEntry version="{version}">
+      <changelogEntry authorName="Max" date="2026-03-01T12:00:00+01:00">
+        <item>100 % new &amp; better.</item>
+      </changelogEntry>
+    </versionEntry>
+  </changelog>
+</oscar>
+"""
+
+RECIPE = """
+[source.main]
+path = "src"
+
+[[step]]
+name = "install"
+run = '''
+install -D -m 755 hello "$DESTDIR/usr/bin/hello-{name}"
+install -D -m 644 hello.conf "$DESTDIR/etc/hello-{name}.conf"
+install -D -m 644 data "$DESTDIR/usr/share/hello-{name}/data"
+'''
+
+[[package]]
+name = "hello-{name}"
+part = "server"
+summary = "Says hello"
+description = "Says hello, 100 % of the time."
+architecture = "all"
+files = ["/usr/bin/*", "/usr/share/hello-{name}/**", "/etc/*"]
+config = ["/etc/hello-{name}.conf"]
+requires = ["bash", {{ name = "coreutils", on = ["deb"] }}]
+"""
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def opkg(tmp_path: Path) -> Write:
+    """Writes an OPKG: its name, version, a part of config.xml, and files by path."""
+
+    def write(
+        name: str = "sample",
+        *,
+        version: str = "1.0-1",
+        body: str = "",
+        files: Mapping[str, str] | None = None,
+        recipe: bool = False,
+        where: Path = tmp_path / "opkgs",
+    ) -> Path:
+        folder = where / name
+        everything = {
+            "config.xml": CONFIG.format(name=name, version=version, body=body),
+            **(files or {}),
+        }
+        if recipe:
+            everything |= {
+                "build.toml": RECIPE.format(name=name),
+                "src/hello": "#!/bin/sh\necho hello\n",
+                "src/hello.conf": "greeting=hello\n",
+                "src/data": "data\n",
+                **(files or {}),
+            }
+        for path, text in everything.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+        return folder
+
+    return write
+
+
+def opkgc(*words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run opkgc as a person would."""
+    argv = [sys.executable, "-m", "builder", *map(str, words)]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done
