@@ -42,6 +42,7 @@ def create_app(repository: Repository) -> Flask:
     """The web application of one repository."""
     app = Flask(__name__)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    app.add_template_filter(pages.minutes)
 
     @app.get("/<any(deb, rpm, opd, keys):top>/<path:rest>")
     def tree(top: str, rest: str) -> Response:

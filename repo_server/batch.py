@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from opkg.errors import OpkgError
@@ -75,7 +76,8 @@ def _manifest(path: Path) -> Manifest:
     for info in manifest.opkgs:
         try:
             Version.parse(info.version)
-        except OpkgError as error:
+            datetime.fromisoformat(info.changed)
+        except (OpkgError, ValueError) as error:
             problems.append(f"{info.name}: {error}")
     for artifact in manifest.artifacts:
         if artifact.opkg not in names:

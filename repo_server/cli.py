@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from opkg.console import print_json, print_table, run_command, say
+from opkg.errors import OpkgError
 from opkg.target import Target, known_targets
 from repo_server import catalog, intake
 from repo_server.check import check as check_tree
@@ -36,10 +37,10 @@ def cli() -> None:
 @click.option("--origin", default="OSCAR", show_default=True, help="Who publishes: apt's Origin.")
 @_JSON
 def init(directory: Path, origin: str, as_json: bool) -> None:
-    """Make a repository in DIR, with its keys and an empty first generation.
+    """Make a repository with keys of its own.
 
-    Prints the two fingerprints that clients compare: that of the TUF root (for opd) and that of
-    the OpenPGP key (for apt, dnf and zypper).
+    DIR must be empty or not there yet. Prints the two fingerprints that clients compare: that of
+    the TUF root (for opd) and that of the OpenPGP key (for apt, dnf and zypper).
     """
     created = create(directory, origin, say)
     if as_json:
@@ -56,16 +57,18 @@ def init(directory: Path, origin: str, as_json: bool) -> None:
 @click.option(
     "--target",
     metavar="T",
-    help="The target of single packages; else the tag that ends their release says it.",
+    help="The target of single packages, e.g. debian-12-x86_64; else it follows from the tag that "
+    "ends their release.",
 )
 @_JSON
 def add(
     directory: Path, files: tuple[Path, ...], channel: str, target: str | None, as_json: bool
 ) -> None:
-    """Take packages into a channel: single .deb and .rpm files, and manifests that opkgc build
-    wrote, with all that they name.
+    """Take packages into a channel, all or none.
 
-    All of them are taken, or none. Clients see them after `opkg-repo publish`.
+    FILE is a .deb or .rpm, MANIFEST a manifest.json that opkgc build wrote: it brings all the
+    packages that it names. RPMs are signed on the way in. Clients see what was added after
+    `opkg-repo publish`.
     """
     chosen: Target | None = known_targets().find(target) if target else None
     added = intake.add(open_repository(directory), channel, files, chosen, say)
@@ -107,8 +110,9 @@ def publish(directory: Path, as_json: bool) -> None:
 @click.option("--channel", metavar="C", help="Only this channel.")
 @_JSON
 def list_(directory: Path, channel: str | None, as_json: bool) -> None:
-    """List the packages of a repository, published or waiting."""
+    """List all packages, published or waiting."""
     repository = open_repository(directory)
+    live = repository.live_number()
     with catalog.opened(repository.directory) as session:
         rows = [
             {
@@ -120,7 +124,8 @@ def list_(directory: Path, channel: str | None, as_json: bool) -> None:
                 "size": row.content.size,
                 "sha256": row.content.sha256,
                 "file": tree_path(row.content.family, row.channel, row.target, row.content.path),
-                "generation": row.generation,
+                # One that a killed publication noted is not live.
+                "generation": row.generation if (row.generation or live + 1) <= live else None,
             }
             for row in catalog.placements(session, channel)
         ]
@@ -140,11 +145,11 @@ def list_(directory: Path, channel: str | None, as_json: bool) -> None:
 @cli.command()
 @_DIRECTORY
 @_JSON
-@click.pass_context
-def check(context: click.Context, directory: Path, as_json: bool) -> None:
-    """Read the live tree again as clients would, and name every fault in it.
+def check(directory: Path, as_json: bool) -> None:
+    """Check the live tree as its clients would.
 
     Every file that the lists name must be there with its digest, and every signature must hold.
+    Every fault is named; one is enough for exit status 1.
     """
     report = check_tree(open_repository(directory).live)
     if as_json:
@@ -152,9 +157,13 @@ def check(context: click.Context, directory: Path, as_json: bool) -> None:
     else:
         for fault in report.faults:
             click.echo(f"{fault.path}: {fault.message}")
-        say(f"{report.files} files checked, {len(report.faults)} faults")
+        say(f"{report.files} files checked")
     if report.faults:
-        context.exit(1)
+        raise OpkgError(
+            f"{len(report.faults)} faults in what is published",
+            where=str(directory),
+            hint="opkg-repo publish writes all metadata anew; a damaged package stays so",
+        )
 
 
 @cli.command()
@@ -168,9 +177,9 @@ def check(context: click.Context, directory: Path, as_json: bool) -> None:
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 def serve(directory: Path, port: int, host: str) -> None:
-    """Serve the live tree and its web page over HTTP until a SIGTERM.
+    """Serve the live tree and its web page over HTTP.
 
-    Prints its address once it listens.
+    Prints its address once it listens, and ends with a SIGTERM.
     """
     # Here, since no other command needs a web server.
     from repo_server.serve import serve as serve_repository

@@ -69,20 +69,28 @@ def _at(now: datetime) -> tuple[str, str]:
 
 @contextmanager
 def keyring(private: Path, fingerprint: str = "") -> Iterator[Keyring]:
-    """The GnuPG folder below `private`, made where it isn't there, with its agent ended after use.
-
-    It is entered by a short way round: the agent's socket lies in it, and the name of a socket has
-    at most 107 characters.
-    """
-    folder = private / "gnupg"
+    """The GnuPG folder below `private`, made where it isn't there, with its agent ended after
+    use."""
+    folder = (private / "gnupg").absolute()
     folder.mkdir(mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="opkg-", dir="/tmp") as way:
-        home = Path(way) / "gnupg"
-        home.symlink_to(folder.absolute())
+    with _short_way(folder) as home:
         try:
             yield Keyring(home=home, fingerprint=fingerprint)
         finally:
             run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
+
+
+@contextmanager
+def _short_way(folder: Path) -> Iterator[Path]:
+    """A path to `folder` that is short enough: the agent's socket lies in it, and the name of a
+    socket has at most 107 characters (unix(7))."""
+    if len(str(folder / "S.gpg-agent.browser").encode()) <= 107:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="opkg-", dir="/tmp") as way:
+        home = Path(way) / "gnupg"
+        home.symlink_to(folder)
+        yield home
 
 
 @dataclass(frozen=True, kw_only=True)

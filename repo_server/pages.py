@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -66,6 +67,11 @@ def site(repository: Repository, url: str) -> Site:
         openpgp=repository.fingerprint,
         root=sha256_file(repository.live / TUF_ROOT),
     )
+
+
+def minutes(date: str) -> str:
+    """An ISO 8601 date for people, in UTC: 2026-11-22 18:55 UTC."""
+    return datetime.fromisoformat(date).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 @lru_cache(maxsize=4)

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
+import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from opkg.errors import OpkgError
 from repo_server.app import create_app
 from repo_server.repository import Repository
 
@@ -32,14 +35,16 @@ class _Server(BaseApplication):
 
 
 def serve(repository: Repository, host: str, port: int) -> None:
-    """Serve a repository until SIGTERM or SIGINT. Never returns: the process exits with 0."""
+    """Serve a repository until SIGTERM or SIGINT; 0 takes any free port. Never returns: the
+    process exits with 0. Raises OpkgError where it cannot listen."""
+    listener = _listen(host, port)
+    taken = listener.getsockname()[1]
 
-    def announce(arbiter: Any) -> None:
-        port = arbiter.LISTENERS[0].sock.getsockname()[1]
-        print(f"http://{_bracketed(host)}:{port}/", flush=True)  # noqa: T201 (the command's result)
+    def announce(_arbiter: object) -> None:
+        click.echo(f"http://{f'[{host}]' if ':' in host else host}:{taken}/")
 
     settings = {
-        "bind": f"{_bracketed(host)}:{port}",
+        "bind": f"fd://{listener.fileno()}",
         "worker_class": "gthread",
         "workers": WORKERS,
         "threads": THREADS,
@@ -50,5 +55,14 @@ def serve(repository: Repository, host: str, port: int) -> None:
     _Server(create_app(repository), settings).run()
 
 
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        # Python adds the address to the system's words.
+        reason = (error.strerror or str(error)).partition(" (while ")[0]
+        raise OpkgError(
+            f"cannot listen on {host}, port {port}: {reason}",
+            hint="choose another with --host and --port; --port 0 takes a free one",
+        ) from error

@@ -148,6 +148,12 @@ def artifact(path: Path, name: str, version: str, architecture: str, part: Part 
     )
 
 
+@pytest.fixture(scope="session")
+def build() -> SimpleNamespace:
+    """The two native builders."""
+    return SimpleNamespace(deb=build_deb, rpm=build_rpm)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Built:
     """What a build leaves for one target: a folder with packages and their manifest."""
@@ -156,32 +162,36 @@ class Built:
     packages: tuple[Path, ...]
 
 
-@pytest.fixture(scope="session")
-def build() -> SimpleNamespace:
-    """The two native builders."""
-    return SimpleNamespace(deb=build_deb, rpm=build_rpm)
-
-
-@pytest.fixture(scope="session")
-def debs(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def build_debs(folder: Path, version: str) -> Built:
     """The OPKG alpha for Debian: three parts, and a further package for one architecture."""
-    folder = tmp_path_factory.mktemp("debs")
-    version = f"{VERSION}~deb12"
+    native = f"{version}~deb12"
     rows = [
         (Part.API, "opkg-alpha", "all", ""),
-        (Part.SERVER, "opkg-alpha-server", "all", f"opkg-alpha (= {version}), alpha"),
+        (Part.SERVER, "opkg-alpha-server", "all", f"opkg-alpha (= {native}), alpha"),
         (Part.CLIENT, "opkg-alpha-client", "all", ""),
         (None, "alpha", "amd64", ""),
     ]
     built = [
-        (build_deb(folder, name, version, architecture=arch, depends=depends), name, arch, part)
+        (build_deb(folder, name, native, architecture=arch, depends=depends), name, arch, part)
         for part, name, arch, depends in rows
     ]
-    artifacts = [artifact(path, name, version, arch, part) for path, name, arch, part in built]
+    artifacts = [artifact(path, name, native, arch, part) for path, name, arch, part in built]
     return Built(
-        manifest=write_manifest(folder, DEB_TARGET, artifacts),
+        manifest=write_manifest(folder, DEB_TARGET, artifacts, version),
         packages=tuple(path for path, *_ in built),
     )
+
+
+@pytest.fixture(scope="session")
+def offer() -> Callable[[Path, str], Path]:
+    """Builds alpha for Debian in another version and gives the manifest."""
+    return lambda folder, version: build_debs(folder, version).manifest
+
+
+@pytest.fixture(scope="session")
+def debs(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Alpha for Debian."""
+    return build_debs(tmp_path_factory.mktemp("debs"), VERSION)
 
 
 @pytest.fixture(scope="session")
