@@ -6,7 +6,7 @@ from __future__ import annotations
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,6 +27,7 @@ from opkg.document import encode
 from opkg.errors import OpkgError
 from opkg.files import locked, sha256_bytes, sha256_file, write_atomic
 from opkg.manifest import NAME, Artifact, Input, Manifest, OpkgInfo, read_manifest
+from opkg.names import Native
 from opkg.recipe import NAME as RECIPE_NAME
 from opkg.recipe import Recipe, read_recipe
 from opkg.resolve import NativePackage, native_packages, native_version, opkg_info
@@ -79,7 +80,9 @@ def plan(directories: Iterable[Path], targets: Sequence[Target]) -> list[Job]:
         recipe = read_recipe(directory)
         content = digest(directory)
         for target in targets:
-            made_from = encode(_Inputs(directory=content, target=target, tools=tools))
+            made_from = encode(
+                _Inputs(directory=content, target=target, names=opkg.names.table, tools=tools)
+            )
             inputs = Input(
                 opkg=opkg.name, sha256=sha256_bytes(made_from), commit=_commit(directory)
             )
@@ -94,6 +97,7 @@ class _Inputs(msgspec.Struct, frozen=True, kw_only=True):
 
     directory: str
     target: Target
+    names: Mapping[str, Mapping[str, Native]]
     tools: dict[str, str]
 
 

@@ -16,6 +16,7 @@ from builder.deb_writer import (
     relation_fields,
 )
 from builder.stage import Staged, copy_package, elf_files
+from opkg.names import Names
 from opkg.recipe import RecipePackage
 from opkg.resolve import DOC_DIR, native_version
 from opkg.run import run
@@ -31,7 +32,10 @@ def pack_debs(
     debian.mkdir(parents=True)
     version = native_version(opkg.version, target)
     (debian / "changelog").write_text(changelog(opkg, version))
-    stanzas = [_source_stanza(opkg), *(_stanza(entry.package, target) for entry in staged)]
+    stanzas = [
+        _source_stanza(opkg),
+        *(_stanza(entry.package, target, opkg.names) for entry in staged),
+    ]
     (debian / "control").write_text("\n".join(stanzas))
     return [_pack(opkg, entry, stage, target, debian) for entry in staged]
 
@@ -44,9 +48,9 @@ def _source_stanza(opkg: Opkg) -> str:
     )
 
 
-def _stanza(package: RecipePackage, target: Target) -> str:
+def _stanza(package: RecipePackage, target: Target, names: Names) -> str:
     relations = relation_fields(
-        (kind, relation) for kind in Kind for relation in package.relations(kind, target)
+        (kind, relation) for kind in Kind for relation in package.relations(kind, target, names)
     )
     depends = ", ".join(filter(None, [relations.pop("Depends", ""), "${shlibs:Depends}"]))
     fields = {

@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 from builder.stage import Staged
+from opkg.names import Names
 from opkg.resolve import native_version
 from opkg.run import run
 from opkg.spec import Kind, Opkg, Part
@@ -71,7 +72,7 @@ def spec_text(opkg: Opkg, staged: tuple[Staged, ...], stage: Path, target: Targe
     parts = [
         _tags(head),
         f"%description\n{_escape(opkg.description)}\n",
-        *(_package(entry, target) for entry in staged),
+        *(_package(entry, target, opkg.names) for entry in staged),
         f"%install\nmkdir -p %{{buildroot}}\ncp -a {shlex.quote(str(stage))}/. %{{buildroot}}/\n"
         + "".join(f"rm -f %{{buildroot}}{shlex.quote(path)}\n" for path in _unowned(stage, staged)),
         *(_files(entry) for entry in staged),
@@ -80,13 +81,13 @@ def spec_text(opkg: Opkg, staged: tuple[Staged, ...], stage: Path, target: Targe
     return "\n".join(parts)
 
 
-def _package(entry: Staged, target: Target) -> str:
+def _package(entry: Staged, target: Target, names: Names) -> str:
     package = entry.package
     tags = [("Summary", package.summary)]
     if package.architecture == "all":
         tags.append(("BuildArch", "noarch"))
     for kind in Kind:
-        tags += [(_TAGS[kind], str(r)) for r in package.relations(kind, target)]
+        tags += [(_TAGS[kind], str(r)) for r in package.relations(kind, target, names)]
     lines = "".join(f"{tag}: {_escape(value)}\n" for tag, value in tags)
     return (
         f"%package -n {package.name}\n{lines}"

@@ -10,6 +10,8 @@ from pathlib import Path
 from opkg.config_xml import read_config
 from opkg.errors import Diagnostic, InvalidInputError, OpkgError
 from opkg.files import sha256_bytes, sha256_file
+from opkg.names import NAME as NAMES
+from opkg.names import shipped_names
 from opkg.spec import FileRole, Opkg, SourceFile
 
 _FOLDERS = {"scripts": FileRole.SCRIPT, "doc": FileRole.DOC, "testing": FileRole.TEST}
@@ -33,7 +35,8 @@ def read_opkg(directory: Path) -> tuple[Opkg, tuple[Diagnostic, ...]]:
     ]
     for folder, role in _FOLDERS.items():
         found += _collect(directory / folder, role, directory.resolve())
-    return replace(opkg, files=tuple(found)), warnings
+    names = shipped_names().extended(directory / NAMES)
+    return replace(opkg, files=tuple(found), names=names), warnings
 
 
 def _collect(folder: Path, role: FileRole, top: Path) -> list[SourceFile]:

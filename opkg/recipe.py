@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from opkg.errors import Diagnostic, InvalidInputError
+from opkg.names import Names
 from opkg.spec import Kind, Part, Relation
 from opkg.target import Target
 
@@ -68,16 +69,16 @@ class RecipePackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     recommends: Relations = ()
     suggests: Relations = ()
 
-    def relations(self, kind: Kind, target: Target) -> tuple[Relation, ...]:
-        """The package's relations of a kind, as they hold on a target."""
+    def relations(self, kind: Kind, target: Target, names: Names) -> tuple[Relation, ...]:
+        """The package's relations of a kind as they hold on a target, by native names."""
         listed: Relations = getattr(self, kind.value)
-        result = []
-        for entry in listed:
-            if isinstance(entry, str):
-                result.append(Relation(name=entry))
-            elif not entry.on or target.words & set(entry.on):
-                result.append(Relation(name=entry.name, rel=entry.rel, version=entry.version))
-        return tuple(result)
+        entries = [RecipeRelation(name=e) if isinstance(e, str) else e for e in listed]
+        return tuple(
+            Relation(name=name, rel=entry.rel, version=entry.version)
+            for entry in entries
+            if not entry.on or set(entry.on) & set(target.ordered_words)
+            for name in names.native(entry.name, target)
+        )
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,15 +7,15 @@ All filters are decided here; what writes packages only spells out what it is ha
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from opkg.errors import OpkgError
 from opkg.manifest import OpkgInfo, OpkgRelation
 from opkg.recipe import Recipe
-from opkg.spec import FileRole, Kind, Opkg, Part, Relation, SourceFile
-from opkg.target import Family, Target, applies
-from opkg.version import Version
+from opkg.spec import DistFilter, FileRole, Filter, Kind, Opkg, Part, Relation, SourceFile
+from opkg.target import Family, Target, known_targets
+from opkg.version import Version, holds
 
 PACKAGES_DIR = "/usr/lib/oscar/packages"
 TESTING_DIR = "/usr/lib/oscar/testing"
@@ -152,13 +152,12 @@ def _own_relations(opkg: Opkg, part: Part, target: Target) -> list[tuple[Kind, R
             continue
         for relation in dep.relations:
             if part in dep.parts:
-                _check(relation.name, opkg, target)
-                result.append((dep.kind, relation))
+                for name in opkg.names.native(relation.name, target):
+                    _check(name, opkg, target)
+                    result.append((dep.kind, replace(relation, name=name)))
             elif not dep.parts and part is not Part.API:
                 name = part.package(relation.name)
-                result.append(
-                    (dep.kind, Relation(name=name, rel=relation.rel, version=relation.version))
-                )
+                result.append((dep.kind, replace(relation, name=name)))
     return result
 
 
@@ -190,7 +189,7 @@ def _check(name: str, opkg: Opkg, target: Target) -> None:
         raise OpkgError(
             f"“{name}” cannot be the name of a package on {target.platform}",
             where=f"{opkg.name}: config.xml",
-            hint=f"name the package as the distribution does (perhaps {likely}), under a filter",
+            hint=f"say in names.toml what it is called there: perhaps {likely}",
         )
 
 
@@ -231,3 +230,21 @@ def _test_path(path: str, opkg: str) -> str:
     if folder == "data" and rest:
         return f"{TESTING_DIR}/data/{opkg}/{rest}"
     return f"{PACKAGES_DIR}/{opkg}/testing/{path}"
+
+
+def applies(condition: Filter, target: Target) -> bool:
+    """Whether a filter of config.xml holds for a target. The target alone decides, never the
+    machine this runs on."""
+    table = known_targets()
+    archs = {table.canonical_architecture(arch) for arch in condition.archs}
+    on_arch = not archs or target.architecture in archs
+    return on_arch and (
+        not condition.dists or any(_is_on(dist, target) for dist in condition.dists)
+    )
+
+
+def _is_on(dist: DistFilter, target: Target) -> bool:
+    ours = target.distribution
+    if dist.name.lower() not in target.ordered_words:
+        return False
+    return not dist.version or holds(ours.compat_release, dist.rel or "=", dist.version)

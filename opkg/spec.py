@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from opkg.names import Names
 from opkg.version import Version
 
 
@@ -143,6 +144,7 @@ class Opkg:
     dependencies: tuple[Dependency, ...]
     releases: tuple[Release, ...]
     files: tuple[SourceFile, ...] = ()
+    names: Names = field(default_factory=Names)
 
     @property
     def version(self) -> Version:

@@ -19,8 +19,6 @@ from typing import Any
 import msgspec
 
 from opkg.errors import OpkgError
-from opkg.spec import DistFilter, Filter
-from opkg.version import holds
 
 SITE_TABLE = Path("/etc/oscar/targets.toml")
 
@@ -86,12 +84,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return "all" if self.family is Family.DEB else "noarch"
 
     @property
-    def words(self) -> frozenset[str]:
-        """The words that mean this target in a recipe's `on`: family, distribution, release."""
-        name = self.platform.rpartition("-")[0]
-        return frozenset(
-            (self.family.value, self.distribution.compat, name, self.platform, self.name)
-        )
+    def ordered_words(self) -> tuple[str, ...]:
+        """The words that mean this target in recipes and tables of names, the most particular
+        first: full name, release, distribution, its name in filters, family."""
+        system = self.platform.rpartition("-")[0]
+        compat = self.distribution.compat
+        return (self.name, self.platform, system, compat, self.family.value)
 
 
 class TargetTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -164,22 +162,3 @@ def _lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
             _lay_over(below[key], value)
         else:
             below[key] = value
-
-
-def applies(condition: Filter, target: Target) -> bool:
-    """Whether a filter of config.xml holds for a target. The target alone decides, never the
-    machine this runs on."""
-    table = known_targets()
-    archs = {table.canonical_architecture(arch) for arch in condition.archs}
-    on_arch = not archs or target.architecture in archs
-    return on_arch and (
-        not condition.dists or any(_is_on(dist, target) for dist in condition.dists)
-    )
-
-
-def _is_on(dist: DistFilter, target: Target) -> bool:
-    ours = target.distribution
-    own_name = target.platform.rpartition("-")[0]
-    if dist.name.lower() not in (ours.compat, own_name):
-        return False
-    return not dist.version or holds(ours.compat_release, dist.rel or "=", dist.version)
