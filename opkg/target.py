@@ -106,7 +106,7 @@ class TargetTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         text = releases[0] if len(releases) == 1 else text
         for name in sorted(self.distributions, key=len, reverse=True):
             if text == name or text.startswith(f"{name}-"):
-                architecture = text[len(name) + 1 :] or platform.machine()
+                architecture = platform.machine() if text == name else text[len(name) + 1 :]
                 break
         else:
             raise OpkgError(

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -64,7 +63,7 @@ def test_a_file_that_cannot_be_finished_does_not_replace_the_old_one(tmp_path: P
     with pytest.raises(TypeError):
         write_atomic(path, 3)  # type: ignore[arg-type]  # what a bug would do
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_pointer_can_be_turned_at_any_time(tmp_path: Path) -> None:
