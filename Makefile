@@ -48,6 +48,8 @@ lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: setup ## measure against peers (bench/README.md)
+	@$(BIN)/pip install -qq --disable-pip-version-check --config-settings editable_mode=compat \
+	  --editable '.[bench]'
 	@for each in bench/[a-z]*.py; do $(BIN)/python $$each || exit 1; done
 
 clean: ## remove the demo and what tools left
