@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import create_engine, delete, event, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import create_engine, event, func, or_, select, update
+from sqlalchemy.orm import Session, contains_eager
 
 from opkg.manifest import OpkgInfo
 from opkg.spec import Part
@@ -205,6 +205,7 @@ def offered_packages(
             & (Offer.version == OfferedPackage.opkg_version),
         )
         .join(OfferedPackage.content)
+        .options(contains_eager(OfferedPackage.content))
         .where(Offer.channel == channel)
         .order_by(Content.name, Content.architecture)
     )
@@ -216,7 +217,7 @@ def offered_packages(
 
 def placements(session: Session, channel: str | None) -> list[Placement]:
     """What is in one channel, or in all of them, in a lasting order."""
-    query = select(Placement).join(Placement.content)
+    query = select(Placement).join(Placement.content).options(contains_eager(Placement.content))
     if channel is not None:
         query = query.where(Placement.channel == channel)
     return list(
@@ -252,9 +253,13 @@ def record(session: Session, generation: Generation) -> None:
         )
 
 
-def forget_after(session: Session, number: int) -> None:
-    """Undo `record` for every generation after `number`."""
-    session.execute(delete(Generation).where(Generation.number > number))
+def last_generation(session: Session) -> int:
+    """The highest number that a generation ever had, live or not; 0 before the first."""
+    return session.scalar(select(func.max(Generation.number))) or 0
+
+
+def unpublish_after(session: Session, number: int) -> None:
+    """Let what only generations after `number` show wait for the next publication again."""
     for table in (Placement, Offer):
         session.execute(update(table).where(table.generation > number).values(generation=None))
 

@@ -44,7 +44,10 @@ def create(
         return _fill(directory, origin, progress, (now or datetime.now(UTC)).replace(microsecond=0))
     except BaseException:
         for entry in directory.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
         raise
 
 

@@ -80,6 +80,8 @@ def _take_in(
         digest = digests[item.path]
         if known := catalog.find_package(session, digest):
             packages[digest] = known
+            # What is left in the staging folder goes into the pool.
+            (repository.staging / digest).unlink(missing_ok=True)
         else:
             fresh[digest] = item
     for digest, package in _read(repository, fresh).items():

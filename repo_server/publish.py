@@ -70,10 +70,13 @@ def publish(
         keyring(repository.private, repository.fingerprint) as keys,
     ):
         before = repository.live_number()
+        # Clients take a lower number than one that they have seen for an attack, so none is used
+        # again, even where the live tree was lost.
+        number = max(before, catalog.last_generation(session)) + 1
         draft = Draft(
             repository=repository,
             keys=keys,
-            number=before + 1,
+            number=number,
             date=date,
             valid_until=date + LIFETIME,
         )

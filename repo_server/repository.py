@@ -135,10 +135,10 @@ def _clear_remains(repository: Repository, session: Session) -> None:
     """Take away what was begun and never went live, now or by a run that was killed."""
     live = repository.live_number()
     shutil.rmtree(repository.staging, ignore_errors=True)
-    for folder in (repository.directory / "generations").iterdir():
+    for folder in (repository.directory / "generations").glob("*"):
         if int(folder.name) > live:
             shutil.rmtree(folder)
-    catalog.forget_after(session, live)
+    catalog.unpublish_after(session, live)
     session.commit()
 
 

@@ -260,7 +260,7 @@ class Repo:
         with closing(sqlite3.connect(self.directory / "catalog.sqlite")) as database:
             rows = list(database.iterdump())
         files = [
-            str(path.relative_to(self.directory))
+            f"{path.relative_to(self.directory)} {sha256_file(path) if path.is_file() else ''}"
             for top in ("pool", "staging", "generations")
             for path in sorted((self.directory / top).rglob("*"))
         ]

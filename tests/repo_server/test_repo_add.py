@@ -61,6 +61,8 @@ def test_second_channel_shares_the_signed_package(make_repo, rpms):
     second = repo.json("add", "--channel", "stable", rpms.manifest)
     assert [row["sha256"] for row in first] == [row["sha256"] for row in second]
     assert all(row["new"] for row in second)
+    repo.run("publish")
+    assert repo.json("check")["faults"] == []
 
 
 def test_rpms_are_signed_on_the_way_in(make_repo, rpms):
@@ -156,18 +158,18 @@ def test_digest_must_be_the_manifests(make_repo, tmp_path, rpms):
     assert sha256_file(changed) in error
 
 
-def test_same_version_with_other_content_is_refused(make_repo, tmp_path, build):
+@pytest.mark.parametrize(("family", "version"), [("deb", "1-1~deb12"), ("rpm", "1-1.demo9")])
+def test_same_version_with_other_content_is_refused(make_repo, tmp_path, build, family, version):
     repo = make_repo()
-    for make, version in ((build.deb, "1-1~deb12"), (build.rpm, "1-1.demo9")):
-        folders = [tmp_path / f"{version}{number}" for number in (1, 2)]
-        for folder in folders:
-            folder.mkdir()
-        old = make(folders[0], "beta", version, content="one")
-        new = make(folders[1], "beta", version, content="two")
-        repo.run("add", "--channel", "testing", old)
-        error = repo.refusal(new)
-        assert sha256_file(old) in error
-        assert sha256_file(new) in error
+    folders = [tmp_path / content for content in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    make = getattr(build, family)
+    old, new = (make(folder, "beta", version, content=folder.name) for folder in folders)
+    repo.run("add", "--channel", "testing", old)
+    error = repo.refusal(new)
+    assert sha256_file(old) in error
+    assert sha256_file(new) in error
 
 
 def test_manifest_must_not_change_what_an_opkg_is(make_repo, tmp_path, debs):
@@ -236,3 +238,29 @@ def test_there_must_be_a_repository(tmp_path, debs, make_repo):
         _, err = absent.run(*command, status=1)
         assert "opkg-repo init" in err
     assert not absent.directory.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('"format": 1', '"format": 2', "format is 2"),
+        ('"opkgs": [', '"opkgs_": [', "not a readable manifest"),
+        ('"version": "1.0-1",\n      "category"', '"version": "one",\n      "category"', "alpha: "),
+        ('"opkg": "alpha"', '"opkg": "gamma"', "an OPKG that it does not list"),
+        ('"target": "debian-12-x86_64"', '"target": "nowhere-1"', "no target"),
+        ('"name": "opkg-alpha"', '"name": "opkg-beta"', "its manifest calls it opkg-beta"),
+    ],
+)
+def test_manifest_must_fit_together(make_repo, tmp_path, debs, old, new, reason):
+    folder = tmp_path / "copy"
+    shutil.copytree(debs.manifest.parent, folder, ignore=shutil.ignore_patterns("*.root"))
+    text = debs.manifest.read_text()
+    assert old in text
+    (folder / "manifest.json").write_text(text.replace(old, new))
+    assert reason in make_repo().refusal(folder / "manifest.json")
+
+
+def test_options_come_from_the_environment(make_repo, debs, monkeypatch):
+    monkeypatch.setenv("OPKG_REPO_ADD_CHANNEL", "nightly")
+    repo = make_repo()
+    assert {row["channel"] for row in repo.json("add", debs.manifest)} == {"nightly"}
