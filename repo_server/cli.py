@@ -82,7 +82,8 @@ def add(
             for one in added
         ],
     )
-    say(f"to show them to clients: opkg-repo publish {directory}")
+    if any(one.new for one in added):
+        say(f"to show them to clients: opkg-repo publish {directory}")
 
 
 @cli.command()
