@@ -80,7 +80,7 @@ def file_name(name: str, version: str, architecture: str) -> str:
 
 
 def pool_folder(source: str) -> str:
-    """Where a source's packages are in the archive: pool/c/c3, pool/libc/libc3."""
+    """Where a source's packages are in the archive: pool/t/tool, pool/libt/libtool."""
     return f"pool/{source[:4] if source.startswith('lib') else source[:1]}/{source}"
 
 
