@@ -9,6 +9,8 @@ ClusterShell and rsync, is what a cluster has.
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from argparse import Namespace
 from dataclasses import dataclass
@@ -57,6 +59,11 @@ class Cluster:
     folder: Path
 
     def run(self, *words: str, stdin: str = "", **variables: str) -> Ran:
+        argv, environment = self.command(*words, **variables)
+        return ran(argv, env=environment, cwd=self.folder, input=stdin)
+
+    def command(self, *words: str, **variables: str) -> tuple[list[str | Path], dict[str, str]]:
+        """The command line and the environment of one of C3's commands."""
         environment = {
             **os.environ,
             "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
@@ -67,8 +74,7 @@ class Cluster:
             "COLUMNS": "80",
             **variables,
         }
-        argv: list[str | Path] = [sys.executable, "-B", "-m", f"c3.{words[0]}", *words[1:]]
-        return ran(argv, env=environment, cwd=self.folder, input=stdin)
+        return [sys.executable, "-B", "-m", f"c3.{words[0]}", *words[1:]], environment
 
     def host(self, name: str) -> Path:
         return self.folder / "hosts" / name
@@ -277,6 +283,34 @@ def test_asked_first_only_a_yes_runs_it(cluster: Cluster, answer: str, happens: 
 
 def test_commands_read_no_input(cluster: Cluster) -> None:
     assert "<>" in cluster.run("cexec", ":0", "printf '<%s>' \"$(cat)\"", stdin="mine").out
+
+
+def test_an_interrupt_ends_what_was_started(cluster: Cluster) -> None:
+    argv, environment = cluster.command("cexec", "echo $$ > ../$HOST.pid; exec sleep 1000")
+    with subprocess.Popen(argv, env=environment, text=True, stderr=subprocess.PIPE) as process:
+        pids = [cluster.host(f"{name}.pid") for name in ("node1", "node3", "spare")]
+        while not all(path.exists() and path.read_text() for path in pids):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert said.splitlines() == [f"{name}: not finished" for name in ("node1", "node3", "spare")]
+    for path in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.read_text()), 0)
+
+
+def test_a_reader_that_has_seen_enough_is_no_bug(cluster: Cluster) -> None:
+    argv, environment = cluster.command("cexec", "seq 100000")
+    with subprocess.Popen(
+        argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
 
 
 # The other commands.

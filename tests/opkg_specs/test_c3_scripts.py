@@ -40,6 +40,12 @@ def test_after_installation_the_head_is_known_and_no_nodes(head: Sandbox) -> Non
     assert (head.root / "etc/c3.conf").stat().st_mode & 0o777 == 0o644
 
 
+def test_in_a_chroot_the_head_has_the_name_that_it_will_have(head: Sandbox) -> None:
+    head.write("/etc/hostname", "master.example.org\n")
+    assert head.run("c3", "server-post-install").status == 0
+    assert clusters(head)[0].external == "master"
+
+
 def test_a_configuration_that_is_there_is_left_alone(head: Sandbox) -> None:
     head.write("/etc/c3.conf", HAND_WRITTEN)
     assert head.run("c3", "server-post-install").status == 0

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from c3 import cli
 from c3.config import Cluster, MachineSpec, Selection
 from c3.errors import C3Error
-from c3.remote import Remote, new_name
+from c3.remote import Remote, new_name, script
 from c3.runner import Job, Style, run
 
 
@@ -56,7 +56,8 @@ def get_jobs(
         copy = remote.rsync([], remote.at(host, user, str(source)), f"{aside}/")
         place = folder / f"{source.name}_{cluster.name}_{host}"
         moved = shlex.join(["mv", "-fT", str(aside / source.name), str(place)])
-        return f"{copy} && {moved}; status=$?; rm -rf {shlex.quote(str(aside))}; exit $status"
+        removed = shlex.join(["rm", "-rf", str(aside)])
+        return script(f"{copy} && {moved}; status=$?; {removed}; exit $status")
 
     def on_cluster(one: Selection) -> str:
         head, user = one.cluster.external, one.spec.user

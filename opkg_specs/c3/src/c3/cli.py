@@ -168,6 +168,10 @@ def guarded(
         return error.status
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Who read our output has seen enough; nothing is left to be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def wrong_words(made: argparse.ArgumentParser, message: str) -> UsageError:

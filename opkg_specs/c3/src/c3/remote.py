@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command lines that reach other hosts, as text for /bin/sh. Nothing here runs one."""
+"""The command lines that reach other hosts, each a single command as text for /bin/sh. Nothing
+here runs one."""
 
 from __future__ import annotations
 
@@ -59,7 +60,12 @@ class Remote:
         """Run `body` here while a new folder, for us alone, is on the host."""
         made = self.shell(host, user, f"mkdir -m 700 {shlex.quote(folder)}")
         removed = self.shell(host, user, f"rm -rf {shlex.quote(folder)}")
-        return f"{made} || exit 1; {body}; status=$?; {removed}; exit $status"
+        return script(f"{made} || exit 1; {body}; status=$?; {removed}; exit $status")
+
+
+def script(text: str) -> str:
+    """Several commands as a single one."""
+    return shlex.join(["sh", "-c", text])
 
 
 def new_name() -> str:

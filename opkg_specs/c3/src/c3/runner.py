@@ -14,8 +14,8 @@ from ClusterShell.Worker.Popen import WorkerPopen
 
 @dataclass(frozen=True)
 class Job:
-    """A command line for /bin/sh, and whose output it gives. An empty host is that of an
-    indirect cluster, whose own C3 has labelled what it says."""
+    """A single command, as text for /bin/sh, and whose output it gives. An empty host is that of
+    an indirect cluster, whose own C3 has labelled what it says."""
 
     cluster: str
     host: str
@@ -37,21 +37,20 @@ class _Display(EventHandler):  # type: ignore[misc] # ClusterShell has no types
     def __init__(self, jobs: Sequence[Job], style: Style) -> None:
         self._jobs = jobs
         self._style = style
-        self._done: dict[int, tuple[bytes, bytes, int]] = {}
+        self._done: dict[int, tuple[bytes, bytes, int | None]] = {}
         self._next = 0
         self._cluster = ""
         self.failed = False
 
     def ev_close(self, worker: WorkerPopen, timedout: bool) -> None:  # noqa: ARG002 (ClusterShell's signature)
-        status = worker.retcode()
         output, errors = (worker.read(sname=name) or b"" for name in ("stdout", "stderr"))
         worker.flush_buffers()
-        self._done[worker.key] = (output, errors, 1 if status is None else status)
+        self._done[worker.key] = (output, errors, worker.retcode())
         while self._next in self._done:
             self._show(self._jobs[self._next], *self._done.pop(self._next))
             self._next += 1
 
-    def _show(self, job: Job, output: bytes, errors: bytes, status: int) -> None:
+    def _show(self, job: Job, output: bytes, errors: bytes, status: int | None) -> None:
         write = sys.stdout.buffer.write
         sys.stdout.flush()
         if self._style.prefix:
@@ -67,10 +66,11 @@ class _Display(EventHandler):  # type: ignore[misc] # ClusterShell has no types
             write(output + b"\n" if output else b"")
         sys.stdout.buffer.flush()
         sys.stderr.buffer.write(errors + b"\n" if errors else b"")
-        if status:
+        if status != 0:
             self.failed = True
             whom = job.host or f"the cluster {job.cluster}"
-            print(f"{whom}: exit status {status}", file=sys.stderr, flush=True)
+            how = "not finished" if status is None else f"exit status {status}"
+            print(f"{whom}: {how}", file=sys.stderr, flush=True)
 
 
 def run(jobs: Sequence[Job], style: Style, *, serial: bool = False) -> int:
@@ -80,9 +80,15 @@ def run(jobs: Sequence[Job], style: Style, *, serial: bool = False) -> int:
     task = task_self()
     try:
         for number, job in enumerate(jobs):
-            # A host's two streams are shown as one, in its order; of an indirect cluster, C3
-            # itself speaks on the second one.
-            task.shell(job.command, key=number, handler=display, stdin=False, stderr=not job.host)
+            task.shell(
+                f"exec {job.command}",  # no shell stays between us and what is to be ended
+                key=number,
+                handler=display,
+                stdin=False,
+                # A host's two streams are shown as one, in its order; of an indirect cluster,
+                # C3 itself speaks on the second one.
+                stderr=not job.host,
+            )
             if serial:
                 task.resume()
         task.resume()
