@@ -78,8 +78,8 @@ def _pack(opkg: Opkg, entry: Staged, stage: Path, target: Target, debian: Path) 
         run(["dpkg-shlibdeps", substvars, *compiled], cwd=debian.parent)
     run(["dpkg-gencontrol", f"-p{name}", f"-Pdebian/{name}", substvars], cwd=debian.parent)
     (control / "md5sums").write_text(_md5sums(tree))
-    if entry.package.config:
-        (control / "conffiles").write_text("".join(f"{path}\n" for path in entry.package.config))
+    if entry.config:
+        (control / "conffiles").write_text("".join(f"{path}\n" for path in entry.config))
     run(
         ["dpkg-deb", "--root-owner-group", f"-Z{target.distribution.package_compression}",
          "--build", tree, debian.parent],

@@ -21,6 +21,7 @@ import zstandard
 from debian.changelog import Changelog
 
 from builder.scripts import maintainer_scripts
+from builder.text import wrapped
 from opkg.resolve import DOC_DIR, NativePackage, NativeVersion
 from opkg.spec import Kind, Opkg, Part, Relation
 from opkg.target import Family, Target
@@ -82,7 +83,9 @@ def _members(opkg: Opkg, package: NativePackage) -> list[_Member]:
 
 
 def _control(opkg: Opkg, package: NativePackage, members: list[_Member]) -> str:
-    size = sum((len(data) + 1023) // 1024 for _, data, _ in members) + len(_folders(members))
+    # As dpkg-gencontrol counts: a folder is 1 KiB, and so are the root and its control folder.
+    folders = len(_folders(members)) + 2
+    size = sum((len(data) + 1023) // 1024 for _, data, _ in members) + folders
     fields = {
         "Package": package.name,
         "Source": "" if package.part is Part.API else Part.API.package(opkg.name),
@@ -116,8 +119,7 @@ def _relation(relation: Relation) -> str:
 
 def description(summary: str, text: str) -> str:
     """A Description field: the summary, then the text in lines of 79, paragraphs apart."""
-    paragraphs = [textwrap.wrap(paragraph, 78) for paragraph in text.split("\n\n")]
-    lines = [line for paragraph in paragraphs for line in ["", *paragraph]][1:]
+    lines = wrapped(text).split("\n")
     return "\n".join([summary, *(f" {line}" if line else " ." for line in lines)])
 
 
@@ -153,12 +155,14 @@ def changelog_gz(opkg: Opkg, version: NativeVersion) -> bytes:
 def copyright_text(opkg: Opkg) -> str:
     """Who made the OPKG and under which licence (Debian Policy, chapter 12.5)."""
     people = "\n".join(f"  {a.name} <{a.email}> ({a.role})" for a in opkg.authors)
+    years = sorted({c.date.year for release in opkg.releases for c in release.changes})
+    span = str(years[0]) if len(years) == 1 else f"{years[0]}-{years[-1]}"
     known = _COMMON_LICENCES.get(opkg.licence)
     text = f"\nIts text is in /usr/share/common-licenses/{known}.\n" if known else ""
     home = f"\nIts home is {opkg.uri}\n" if opkg.uri else ""
     return (
         f"The OPKG {opkg.name} is the work of\n{people}\n{home}\n"
-        f"Copyright: the authors named above\nLicence: {opkg.licence}\n{text}"
+        f"Copyright © {span} the authors named above\nLicence: {opkg.licence}\n{text}"
     )
 
 

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 from builder.stage import Staged
-from opkg.names import Names
+from builder.text import wrapped
 from opkg.resolve import native_version
 from opkg.run import run
 from opkg.spec import Kind, Opkg, Part
@@ -71,8 +71,8 @@ def spec_text(opkg: Opkg, staged: tuple[Staged, ...], stage: Path, target: Targe
     }
     parts = [
         _tags(head),
-        f"%description\n{_escape(opkg.description)}\n",
-        *(_package(entry, target, opkg.names) for entry in staged),
+        f"%description\n{_escape(wrapped(opkg.description))}\n",
+        *(_package(entry, target, opkg) for entry in staged),
         f"%install\nmkdir -p %{{buildroot}}\ncp -a {shlex.quote(str(stage))}/. %{{buildroot}}/\n"
         + "".join(f"rm -f %{{buildroot}}{shlex.quote(path)}\n" for path in _unowned(stage, staged)),
         *(_files(entry) for entry in staged),
@@ -81,17 +81,17 @@ def spec_text(opkg: Opkg, staged: tuple[Staged, ...], stage: Path, target: Targe
     return "\n".join(parts)
 
 
-def _package(entry: Staged, target: Target, names: Names) -> str:
+def _package(entry: Staged, target: Target, opkg: Opkg) -> str:
     package = entry.package
-    tags = [("Summary", package.summary)]
+    tags = [("Summary", package.summary), ("Group", opkg.groups[0])]
     if package.architecture == "all":
         tags.append(("BuildArch", "noarch"))
     for kind in Kind:
-        tags += [(_TAGS[kind], str(r)) for r in package.relations(kind, target, names)]
+        tags += [(_TAGS[kind], str(r)) for r in package.relations(kind, target, opkg.names)]
     lines = "".join(f"{tag}: {_escape(value)}\n" for tag, value in tags)
     return (
         f"%package -n {package.name}\n{lines}"
-        f"%description -n {package.name}\n{_escape(package.description)}\n"
+        f"%description -n {package.name}\n{_escape(wrapped(package.description))}\n"
     )
 
 
@@ -99,7 +99,7 @@ def _files(entry: Staged) -> str:
     lines = [f"%files -n {entry.package.name}", "%defattr(-,root,root,-)"]
     lines += [f'%dir "{_escape(path)}"' for path in entry.folders]
     for path in entry.files:
-        mark = "%config(noreplace) " if path in entry.package.config else ""
+        mark = "%config(noreplace) " if path in entry.config else ""
         lines.append(f'{mark}"{_escape(path)}"')
     return "\n".join(lines) + "\n"
 

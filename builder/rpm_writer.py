@@ -4,11 +4,13 @@ which every rpm in use reads)."""
 
 from __future__ import annotations
 
+from datetime import UTC
 from pathlib import PurePosixPath
 
 import rpm_rs
 
 from builder.scripts import maintainer_scripts
+from builder.text import wrapped
 from opkg.resolve import DOC_DIR, PACKAGES_DIR, NativePackage
 from opkg.spec import Kind, Opkg, Relation
 from opkg.target import Family, Target
@@ -56,9 +58,10 @@ def rpm_bytes(opkg: Opkg, package: NativePackage, target: Target) -> bytes:
     builder.release(package.version.release)
     if package.version.epoch:
         builder.epoch(package.version.epoch)
-    builder.description(package.description)
+    builder.description(wrapped(package.description))
     builder.group(opkg.groups[0])
-    builder.url(opkg.uri)
+    if opkg.uri:
+        builder.url(opkg.uri)
     builder.packager(f"{opkg.maintainer.name} <{opkg.maintainer.email}>")
     builder.vendor("OSCAR")
     builder.build_host("opkgc")
@@ -113,7 +116,7 @@ def _add_scripts(builder: rpm_rs.PackageBuilder, package: NativePackage, opkg: s
         "post-uninstall": builder.post_uninstall_script,
     }
     for moment, text in maintainer_scripts(package, opkg, Family.RPM).items():
-        setters[moment](text)
+        setters[moment](text.rstrip("\n"))
 
 
 def _add_changelog(builder: rpm_rs.PackageBuilder, opkg: Opkg, package: NativePackage) -> None:
@@ -124,5 +127,6 @@ def _add_changelog(builder: rpm_rs.PackageBuilder, opkg: Opkg, package: NativePa
             builder.add_changelog_entry(
                 f"{change.author} <{opkg.email(change.author)}> - {version}",
                 "\n".join(f"- {item}" for item in change.items),
-                int(change.date.timestamp()),
+                # Noon of its day, as rpmbuild makes of a date.
+                int(change.date.replace(hour=12, minute=0, second=0, tzinfo=UTC).timestamp()),
             )

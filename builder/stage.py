@@ -23,10 +23,12 @@ _FLAGS = glob.GLOBSTAR | glob.DOTGLOB
 @dataclass(frozen=True, kw_only=True)
 class Staged:
     """A package of a recipe and what goes into it: absolute paths as they will be installed.
-    `folders` are those that belong to the package alone."""
+    `config` are those of its files that an administrator may change; `folders` are those that
+    belong to the package alone."""
 
     package: RecipePackage
     files: tuple[str, ...]
+    config: tuple[str, ...]
     folders: tuple[str, ...]
 
 
@@ -116,10 +118,19 @@ def assign(recipe: Recipe, stage: Path, where: Path) -> tuple[Staged, ...]:
             Diagnostic(severity="error", path=str(where), line=0, message=fault) for fault in faults
         ]
         raise InvalidInputError(f"{where} does not fit what its steps made", found)
+    files = {
+        package.name: tuple(path for path, names in owners.items() if names == [package.name])
+        for package in recipe.package
+    }
     return tuple(
         Staged(
             package=package,
-            files=tuple(path for path, names in owners.items() if names == [package.name]),
+            files=files[package.name],
+            config=tuple(
+                path
+                for path in files[package.name]
+                if any(_matches(path, pattern) for pattern in package.config)
+            ),
             folders=_own_folders(stage, package),
         )
         for package in recipe.package

@@ -46,27 +46,32 @@ def run_command(command: click.Command, *, name: str, settings: str, env_prefix:
     Options come from the file `settings` in /etc/oscar (a table for each subcommand), from the
     environment (`env_prefix`_SUBCOMMAND_OPTION), and from the command line, the later the stronger.
     """
+    options = {
+        "prog_name": name,
+        "auto_envvar_prefix": env_prefix,
+        "default_map": _read_settings(CONFIG_DIR / settings),
+    }
+    sys.exit(_run(command, name, options))
+
+
+def _run(command: click.Command, name: str, options: dict[str, Any]) -> int:
+    """Run a program; the exit status."""
     try:
-        command.main(
-            prog_name=name,
-            auto_envvar_prefix=env_prefix,
-            default_map=_read_settings(CONFIG_DIR / settings),
-            standalone_mode=False,
-        )
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        # Without standalone mode click hands back the status of an Exit, and other results.
+        result = command.main(**options, standalone_mode=False)
     except click.Abort:
-        sys.exit(1)
+        return 1
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except BrokenPipeError:
         # The reader has seen enough; keep the interpreter from flushing into the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return 1
     except OpkgError as error:
         show_error(error, name)
-        sys.exit(1)
+        return 1
+    return result if isinstance(result, int) else 0
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def _package(opkg: Opkg, recipe: Recipe | None, part: Part, target: Target) -> N
         version=version,
         architecture=_architecture(opkg, part, target),
         summary=opkg.summary + words,
-        description=opkg.description,
+        description="\n\n".join(filter(None, [opkg.description, _part_note(part, mine)])),
         relations=_unique(relations),
         files=tuple(_place(f, opkg.name) for f in mine),
         scripts=tuple(
@@ -141,6 +141,15 @@ def _package(opkg: Opkg, recipe: Recipe | None, part: Part, target: Target) -> N
             if f.role is FileRole.SCRIPT and (match := _NATIVE_SCRIPT.fullmatch(f.path))
         ),
     )
+
+
+def _part_note(part: Part, files: list[SourceFile]) -> str:
+    """What a person who finds the package among thousands needs to know."""
+    if part is Part.API:
+        return ""
+    place = "the headnode" if part is Part.SERVER else "the nodes, in their images"
+    note = f"This part is for {place}."
+    return note if files else f"{note} It is a metapackage: it only requires others."
 
 
 def _own_relations(opkg: Opkg, part: Part, target: Target) -> list[tuple[Kind, Relation]]:

@@ -51,7 +51,7 @@ summary = "Says hello"
 description = "Says hello, 100 % of the time."
 architecture = "all"
 files = ["/usr/bin/*", "/usr/share/hello-{name}/**", "/etc/*"]
-config = ["/etc/hello-{name}.conf"]
+config = ["/etc/*.conf"]
 requires = ["bash", {{ name = "coreutils", on = ["deb"] }}]
 """
 
