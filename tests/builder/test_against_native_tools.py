@@ -203,8 +203,10 @@ def _by_rpmbuild(opkg: Opkg, made: tuple[NativePackage, ...], work: Path) -> dic
             *(f"%doc {f.path}" if f.path.startswith("/usr/share/doc") else f.path
               for f in package.files),
             "%changelog",
-            f"* {change.date:%a %b %d %Y} {change.author} "
-            f"<{opkg.email(change.author)}> - {package.version}",
+            (
+                f"* {change.date:%a %b %d %Y} {change.author} "
+                f"<{opkg.email(change.author)}> - {package.version}"
+            ),
             *(f"- {item.replace('%', '%%')}" for item in change.items),
         ])  # fmt: skip
         (work / "package.spec").write_text(spec)
