@@ -91,7 +91,8 @@ def test_opkgc_page(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_opkg_repo_page(tmp_path: Path) -> None:
     follow(f"opkgc build {TOP}/opkg_specs/c3 -t debian-12 -t demo-rpm -o out", tmp_path)
-    follow(commands("opkg-repo.md"), tmp_path)
+    follow(commands("opkg-repo.md").replace("/srv/opkg", str(tmp_path / "opkg")), tmp_path)
+    assert (tmp_path / "opkg/live/deb/testing/dists/debian-12/InRelease").exists()
 
 
 @pytest.mark.slow
