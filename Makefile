@@ -52,11 +52,17 @@ bench: setup ## measure against peers (bench/README.md)
 	  --editable '.[bench]'
 	@for each in bench/[a-z]*.py; do $(BIN)/python $$each || exit 1; done
 
+# A root that a killed test left mounted would be emptied through its mounts.
+unmounted = @! grep -qF ' $(1)/' /proc/self/mountinfo || \
+  { echo "something is mounted below $(1): see findmnt, and unmount it first" >&2; exit 1; }
+
 clean: ## remove the demo and what tools left
+	$(call unmounted,$(CURDIR)/demo)
 	rm -rf --one-file-system demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean ## remove also the virtual environment and the cache folder
+	$(call unmounted,$(CACHE))
 	rm -rf --one-file-system .venv '$(CACHE)'
 
 .PHONY: help setup .packages demo serve test test-fast lint bench clean distclean

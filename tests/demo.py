@@ -21,6 +21,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from opkg.files import sha256_file
+from tests.lab.mounts import remove_root
 from tests.lab.roots import debian_root, unpack
 from tests.lab.standin import KEY_FILE, standin_repository
 
@@ -71,6 +73,24 @@ key = "{(standin / KEY_FILE).as_uri()}"
     _title("Compile three OPKGs into debs and RPMs")
     specs = [f"opkg_specs/{name}" for name in OPKGS]
     _command("opkgc", "build", *specs, "-t", "debian-12", "-t", "demo-rpm", "-o", "demo/packages")
+    _start_afresh_if_other(_manifests())
+
+
+def _manifests() -> list[Path]:
+    return sorted(DEMO.glob("packages/*/manifest.json"))
+
+
+def _start_afresh_if_other(manifests: list[Path]) -> None:
+    """A repository refuses other content under the same version; where this checkout builds other
+    packages than the last demo did, its repository and its cluster are made anew."""
+    digest = "".join(sha256_file(path) for path in manifests)
+    kept = DEMO / "built"
+    if kept.exists() and kept.read_text() != digest:
+        _progress("these are other packages than last time: the demo starts afresh")
+        for name in ("repository", "state", "headnode"):
+            if (DEMO / name).exists():
+                remove_root(DEMO / name)
+    kept.write_text(digest)
 
 
 def _publish() -> str:
@@ -79,7 +99,7 @@ def _publish() -> str:
     if not root.exists():
         shutil.rmtree(DEMO / "repository", ignore_errors=True)
         _command("opkg-repo", "init", "demo/repository")
-    manifests = sorted(str(p.relative_to(TOP)) for p in DEMO.glob("packages/*/manifest.json"))
+    manifests = [str(path.relative_to(TOP)) for path in _manifests()]
     _command("opkg-repo", "add", "demo/repository", "--channel", "stable", *manifests)
     _command("opkg-repo", "publish", "demo/repository")
     return str(root)
