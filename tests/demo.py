@@ -85,7 +85,8 @@ def _start_afresh_if_other(manifests: list[Path]) -> None:
     packages than the last demo did, its repository and its cluster are made anew."""
     digest = "".join(sha256_file(path) for path in manifests)
     kept = DEMO / "built"
-    if kept.exists() and kept.read_text() != digest:
+    same = kept.exists() and kept.read_text() == digest
+    if not same and (DEMO / "repository").exists():
         _progress("these are other packages than last time: the demo starts afresh")
         for name in ("repository", "state", "headnode"):
             if (DEMO / name).exists():
