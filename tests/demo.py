@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from opkg.files import sha256_file
+from opkg.manifest import read_manifest
 from tests.lab.mounts import remove_root
 from tests.lab.roots import debian_root, unpack
 from tests.lab.standin import KEY_FILE, standin_repository
@@ -83,7 +83,7 @@ def _manifests() -> list[Path]:
 def _start_afresh_if_other(manifests: list[Path]) -> None:
     """A repository refuses other content under the same version; where this checkout builds other
     packages than the last demo did, its repository and its cluster are made anew."""
-    digest = "".join(sha256_file(path) for path in manifests)
+    digest = "\n".join(a.sha256 for path in manifests for a in read_manifest(path).artifacts)
     kept = DEMO / "built"
     same = kept.exists() and kept.read_text() == digest
     if not same and (DEMO / "repository").exists():
