@@ -83,7 +83,10 @@ def spec_text(opkg: Opkg, staged: tuple[Staged, ...], stage: Path, target: Targe
 
 def _package(entry: Staged, target: Target, opkg: Opkg) -> str:
     package = entry.package
-    tags = [("Summary", package.summary), ("Group", opkg.groups[0])]
+    tags = [
+        ("Summary", package.summary[:1].upper() + package.summary[1:]),
+        ("Group", opkg.groups[0]),
+    ]
     if package.architecture == "all":
         tags.append(("BuildArch", "noarch"))
     for kind in Kind:

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What lintian and rpmlint say of everything that is made from the library."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.builder.conftest import opkgc
+
+pytestmark = pytest.mark.slow
+
+HERE = Path(__file__).parent
+SPECS = sorted(path.parent for path in (HERE.parents[1] / "opkg_specs").glob("*/config.xml"))
+# tool -> tag -> why it stays
+ACCEPTED: dict[str, dict[str, str]] = tomllib.loads((HERE / "policies.toml").read_text())
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("library")
+    opkgc("build", *SPECS, "-t", "debian-12", "-t", "rocky-9", "-o", out)
+    return out
+
+
+def not_accepted(tool: str, found: list[tuple[str, str, str]]) -> list[str]:
+    """What a tool found (severity, package, tag) that has no reason to stay."""
+    reasons = ACCEPTED[tool]
+    return [
+        f"{severity}: {package}: {tag}" for severity, package, tag in found if tag not in reasons
+    ]
+
+
+def test_lintian_finds_nothing_unexplained(built: Path) -> None:
+    debs = sorted(built.glob("debian-12-*/*.deb"))
+    done = subprocess.run(
+        ["lintian", "--allow-root", "--tag-display-limit", "0", *debs],
+        capture_output=True,
+        text=True,
+    )
+    found = re.findall(r"^([EW]): (\S+?): (\S+)", done.stdout, re.M)
+    assert debs
+    assert not not_accepted("lintian", found)
+
+
+def test_rpmlint_finds_nothing_unexplained(built: Path) -> None:
+    rpms = sorted(built.glob("rocky-9-*/*.rpm"))
+    done = subprocess.run(["rpmlint", *rpms], capture_output=True, text=True)
+    assert f"{len(rpms)} packages and 0 specfiles checked" in done.stdout
+    found = re.findall(r"^(\S+): ([EW]): (\S+)", done.stdout, re.M)
+    rows = [(severity, package, tag) for package, severity, tag in found]
+    assert not not_accepted("rpmlint", rows)
+
+
+def test_no_error_is_accepted(built: Path) -> None:
+    """The list of reasons is for warnings; the one exception is stated there."""
+    assert set(ACCEPTED["errors"]) == {"no-signature"}
