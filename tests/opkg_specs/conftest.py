@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,26 +16,13 @@ from builder.stage import run_steps
 from opkg.directory import read_opkg
 from opkg.recipe import read_recipe
 from opkg.target import known_targets
+from tests.opkg_specs.machines import Library, Machine, built_library, head_and_image
+from tests.opkg_specs.running import SPECS, Ran, ran
 
-SPECS = Path(__file__).parents[2] / "opkg_specs"
 C3_SOURCE = SPECS / "c3/src"
 
 # The parser is tested from within; the commands run as programs of their own.
 sys.path.insert(0, str(C3_SOURCE))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ran:
-    """How a program ended and what it said."""
-
-    status: int
-    out: str
-    err: str
-
-
-def ran(argv: list[str | Path], **options: object) -> Ran:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
-    return Ran(status=done.returncode, out=done.stdout, err=done.stderr)
 
 
 def staged(name: str, work: Path, target: str = "debian-12") -> Path:
@@ -57,6 +44,19 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return made[name]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """All packages of the library for Debian 12, in a repository."""
+    return built_library(tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture
+def machines(library: Library) -> Iterator[tuple[Machine, Machine]]:
+    """A head node and an image of its nodes, both without any OPKG."""
+    with head_and_image(library) as both:
+        yield both
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,3 +118,10 @@ def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
     (tmp_path / "etc").mkdir()
     (tmp_path / "opt").mkdir()
     return Sandbox(root=tmp_path, shell=request.param)
+
+
+@pytest.fixture
+def tools(sandbox: Sandbox, stage: Callable[[str], Path]) -> Sandbox:
+    """A sandbox with the programs that scripts share."""
+    shutil.copytree(stage("base") / "usr/share", sandbox.root / "usr/share")
+    return sandbox

@@ -62,13 +62,6 @@ class Debian:
         assert done.status == 0, done.out + done.err
         return done.out
 
-    def state(self) -> str:
-        """All files below /etc and /opt with digests, owners, modes and the targets of links."""
-        return self.check(
-            "find /etc /opt -type f -exec sha256sum {} + | sort; "
-            "find /etc /opt -not -name '*-' -printf '%p %u:%g %m %l\\n' | sort"
-        )
-
 
 @pytest.fixture(scope="module")
 def debs(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -91,20 +84,6 @@ def debian(debs: Path) -> Iterator[Debian]:
 
 
 HEAD = "/debs/c3_* /debs/opkg-c3_* /debs/opkg-c3-server_*"
-ALL = "/debs/*.deb"
-
-
-def test_installed_twice_is_as_once_and_purged_as_never(debian: Debian) -> None:
-    before = debian.state()
-    debian.check(f"dpkg -i {ALL}")
-    once = debian.state()
-    assert "/etc/c3.conf" in once
-    assert "/etc/chrony/conf.d/oscar-server.conf" in once
-    debian.check(f"dpkg -i {ALL}")
-    assert debian.state() == once
-    names = " ".join(sorted(path.name.partition("_")[0] for path in debian.root.glob("debs/*.deb")))
-    debian.check(f"dpkg --purge {names}")
-    assert debian.state() == before
 
 
 def test_a_head_node_without_nodes_has_c3_for_itself(debian: Debian) -> None:

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every OPKG of the library on a head node and in an image, both a fresh Debian 12: installed by
+apt with what it truly needs, set up twice, tested by its own programs, and gone without a trace.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from opkg.directory import read_opkg
+from opkg.resolve import PACKAGES_DIR, applies
+from opkg.target import known_targets
+from tests.opkg_specs.machines import IMAGE, Machine
+from tests.opkg_specs.running import SPECS
+
+pytestmark = pytest.mark.slow
+
+TARGET = known_targets().find("debian-12-x86_64")
+OPKGS = [
+    path.parent.name
+    for path in sorted(SPECS.glob("*/config.xml"))
+    if applies(read_opkg(path.parent)[0].availability, TARGET)
+]
+# What has to run while an OPKG's own tests do, since no systemd starts it here.
+SERVICES = {
+    "ntpconfig": "chronyd -x",  # -x: the clock is not touched
+}
+# What an OPKG is known by to have been set up on the head node.
+WRITES = {
+    "c3": "/etc/c3.conf",
+    "ntpconfig": "/etc/chrony/conf.d/oscar-server.conf",
+}
+# Two nodes are defined, and none of them is up.
+NODES = "printf 'node1\\nnode2\\n' > /tmp/nodes"
+HEAD_PHASES = (
+    "api-post-install", "api-pre-configure", "api-post-configure", "server-post-install",
+    f"api-post-image {IMAGE}", "api-post-clientdef",
+)  # fmt: skip
+IMAGE_PHASES = ("client-post-install",)
+TESTS = """
+for test in test_root test_user; do
+    [ ! -x testing/$test ] || case $test in
+        test_root) testing/test_root ;;
+        test_user)
+            useradd --create-home oscartst
+            su - oscartst -c "$PWD/testing/test_user"
+            userdel --remove oscartst 2> /dev/null
+            ;;
+    esac
+done
+"""
+
+
+def run_phases(machine: Machine, opkg: str, phases: tuple[str, ...]) -> None:
+    """Run those of the scripts that the OPKG has, as OPD does."""
+    lines = [NODES, "export OSCAR_NODES=/tmp/nodes"]
+    lines += [f"[ ! -x {phase.split()[0]} ] || ./{phase}" for phase in phases]
+    # No node is up that this one could reach.
+    lines.append("[ ! -x api-post-deploy ] || OSCAR_NODES=/dev/null ./api-post-deploy")
+    machine.check("\n".join(entered(opkg, lines)))
+
+
+def entered(opkg: str, lines: list[str]) -> list[str]:
+    """What is to be done in the folder of an OPKG, if there is one."""
+    home = f"{PACKAGES_DIR}/{opkg}"
+    return [f"[ -d {home} ] || exit 0", f"export OSCAR_PACKAGE_HOME={home}; cd {home}", *lines]
+
+
+@pytest.mark.parametrize("name", OPKGS)
+def test_installs_works_twice_and_goes(name: str, machines: tuple[Machine, Machine]) -> None:
+    head, image = machines
+    parts = {image: (f"opkg-{name}-client",), head: (f"opkg-{name}", f"opkg-{name}-server")}
+    before = {}
+    for machine, packages in parts.items():
+        # What Debian's packages leave behind is not our doing: they are there before and after.
+        if needed := machine.needs_of_debian(*packages):
+            machine.install(*needed)
+        before[machine] = machine.state()
+        machine.install(*packages)
+
+    def set_up() -> list[list[str]]:
+        run_phases(image, name, IMAGE_PHASES)
+        run_phases(head, name, HEAD_PHASES)
+        return [image.state(), head.state()]
+
+    once = set_up()
+    assert set_up() == once
+    if name in WRITES:
+        assert any(line.startswith(f"{WRITES[name]} ") for line in once[1])
+    head.check("\n".join(entered(name, [SERVICES.get(name, ""), TESTS])))
+
+    for machine, state in before.items():
+        machine.purge_ours()
+        after = machine.state()
+        assert set(after) ^ set(state) == set()
