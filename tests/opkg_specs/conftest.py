@@ -61,15 +61,23 @@ def machines(library: Library) -> Iterator[tuple[Machine, Machine]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Sandbox:
-    """A machine with this one's programs, and /etc, /opt and /usr/share of its own."""
+    """A machine with this one's programs, and /etc, /opt, /usr/share and /var of its own."""
 
     root: Path
     shell: str
 
     def run(self, opkg: str, script: str, *words: str, env: dict[str, str] | None = None) -> Ran:
         """Run a script of an OPKG as a package manager would, from where it is installed."""
+        binds = ["--ro-bind", str(SPECS / opkg / "scripts"), "/scripts"]
+        return self._run([*binds, f"/scripts/{script}", *words], env or {})
+
+    def call(self, script: str, env: dict[str, str] | None = None) -> Ran:
+        """Run a piece of shell."""
+        return self._run(["/bin/sh", "-euc", script], env or {})
+
+    def _run(self, words: list[str], env: dict[str, str]) -> Ran:
         home = self.root / "home"
-        environment = {"PATH": "/usr/sbin:/usr/bin", "OSCAR_PACKAGE_HOME": "/opkg", **(env or {})}
+        environment = {"PATH": "/usr/sbin:/usr/bin", "OSCAR_PACKAGE_HOME": "/opkg", **env}
         argv = ["bwrap", "--clearenv", "--unshare-all", "--hostname", "head1", "--die-with-parent"]
         for name in ("bin", "sbin", "lib", "lib64"):
             argv += ["--symlink", f"usr/{name}", f"/{name}"]
@@ -77,25 +85,15 @@ class Sandbox:
                 argv += ["--ro-bind", f"/usr/{name}", f"/usr/{name}"]
         # The shell that scripts get as /bin/sh: dash on Debian, bash on Red Hat's kin.
         argv += ["--ro-bind", f"/usr/bin/{self.shell}", os.path.realpath("/usr/bin/sh")]
-        for folder in ("etc", "opt", "usr/share", "opkg"):
+        for folder in ("etc", "opt", "usr/share", "opkg", "var"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
             argv += ["--bind", str(self.root / folder), f"/{folder}"]
         home.mkdir(exist_ok=True)
-        argv += [
-            "--bind",
-            str(home),
-            "/root",
-            "--tmpfs",
-            "/tmp",
-            "--proc",
-            "/proc",
-            "--dev",
-            "/dev",
-        ]
-        argv += ["--ro-bind", str(SPECS / opkg / "scripts"), "/scripts"]
+        argv += ["--bind", str(home), "/root", "--tmpfs", "/tmp", "--proc", "/proc"]
+        argv += ["--dev", "/dev"]
         for key, value in environment.items():
             argv += ["--setenv", key, value]
-        return ran([*argv, f"/scripts/{script}", *words])
+        return ran([*argv, *words])
 
     def write(self, path: str, text: str) -> None:
         """Write a file, given by its absolute path there."""
