@@ -157,8 +157,10 @@ def copyright_text(opkg: Opkg) -> str:
     people = "\n".join(f"  {a.name} <{a.email}> ({a.role})" for a in opkg.authors)
     years = sorted({c.date.year for release in opkg.releases for c in release.changes})
     span = str(years[0]) if len(years) == 1 else f"{years[0]}-{years[-1]}"
-    known = _COMMON_LICENCES.get(opkg.licence)
-    text = f"\nIts text is in /usr/share/common-licenses/{known}.\n" if known else ""
+    words = opkg.licence.replace("(", " ").replace(")", " ").split()
+    bases = [word.removesuffix("-only").removesuffix("-or-later") for word in words]
+    known = [_COMMON_LICENCES[base] for base in bases if base in _COMMON_LICENCES]
+    text = "".join(f"\nIts text is in /usr/share/common-licenses/{name}.\n" for name in known)
     home = f"\nIts home is {opkg.uri}\n" if opkg.uri else ""
     return (
         f"The OPKG {opkg.name} is the work of\n{people}\n{home}\n"
