@@ -107,7 +107,8 @@ class Sandbox:
         for top in ("etc", "opt"):
             for path in sorted((self.root / top).rglob("*")):
                 name = "/" + str(path.relative_to(self.root))
-                found[name] = path.read_text() if path.is_file() else "folder"
+                is_file = path.is_file()
+                found[name] = path.read_text(errors="backslashreplace") if is_file else "folder"
         return found
 
 

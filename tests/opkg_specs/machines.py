@@ -83,6 +83,7 @@ node() {{ chroot {IMAGE} "$@"; }}
 NOT_COUNTED = (
     "/proc", "/sys", "/dev", "/run", "/tmp", "/opkgs", "/var/log", "/var/cache", "/var/tmp",
     "/var/lib/apt", "/var/lib/dpkg", "/var/lib/systemimager", "/etc/ld.so.cache", "/etc/*-",
+    "/var/lib/nfs",
 )  # fmt: skip
 STATE = """
 find / \\( {skipped} \\) -prune -o -not -type d -printf '%p %u:%g %m %l\\n' -o -type d \

@@ -23,12 +23,19 @@ OPKGS = [
 ]
 # What has to run while an OPKG's own tests do, since no systemd starts it here.
 SERVICES = {
+    "loghost": "rsyslogd",
+    "munge": "install -d -o munge /run/munge; runuser -u munge munged",
     "ntpconfig": "chronyd -x",  # -x: the clock is not touched
+    "pfilter": "pfilter start",
 }
 # What an OPKG is known by to have been set up on the head node.
 WRITES = {
     "c3": "/etc/c3.conf",
+    "loghost": "/etc/rsyslog.d/10-oscar-loghost.conf",
+    "nfs": "/etc/exports.d/oscar.exports",
     "ntpconfig": "/etc/chrony/conf.d/oscar-server.conf",
+    "openssh": "/etc/ssh/ssh_known_hosts",
+    "pfilter": "/etc/pfilter.nft",
 }
 # Two nodes are defined, and none of them is up.
 NODES = "printf 'node1\\nnode2\\n' > /tmp/nodes"
