@@ -12,8 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from opkg.errors import Diagnostic, InvalidInputError
+from opkg.findings import Findings
 from opkg.target import Target
+from opkg.toml_file import TomlFile, read_toml
 
 NAME = "names.toml"
 
@@ -58,15 +59,25 @@ class Names:
     def extended(self, path: Path) -> Names:
         """This table with that of a file laid over it; a file that is not there adds nothing.
         Raises InvalidInputError."""
-        try:
-            added = msgspec.convert(tomllib.loads(path.read_text()), _Table)
-        except FileNotFoundError:
-            return self
-        except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-            found = Diagnostic(severity="error", path=str(path), line=0, message=str(error))
-            raise InvalidInputError(f"{path} cannot be used", [found]) from error
+        findings = Findings(path)
+        document = read_names(findings)
+        if findings.failed:
+            raise findings.refusal()
+        return self.laid_under(document) if document else self
+
+    def laid_under(self, document: TomlFile) -> Names:
+        """This table with that of a file that was read without an error laid over it."""
+        added = msgspec.convert(document.values, _Table)
         merged = {name: {**self.table.get(name, {}), **words} for name, words in added.items()}
         return Names({**self.table, **merged})
+
+
+def read_names(findings: Findings) -> TomlFile | None:
+    """The document that the findings are about, checked; None where there is none."""
+    document = read_toml(findings)
+    if document:
+        document.check(document.values, _Table)
+    return document
 
 
 @cache

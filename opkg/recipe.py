@@ -4,16 +4,20 @@ they give beside the three that every OPKG becomes."""
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from opkg.errors import Diagnostic, InvalidInputError
+from opkg.findings import Findings, expected
 from opkg.names import Names
+from opkg.naming import NAME as PACKAGE_NAME
+from opkg.naming import is_possible, legal_name
+from opkg.older import distribution_words
 from opkg.spec import Kind, Part, Relation
 from opkg.target import Target
+from opkg.toml_file import Place, TomlFile, read_toml
 
 NAME = "build.toml"
 
@@ -92,22 +96,74 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def read_recipe(directory: Path) -> Recipe | None:
     """The recipe of an OPKG directory, or None where it has none. Raises InvalidInputError."""
-    path = directory / NAME
-    try:
-        recipe = msgspec.convert(tomllib.loads(path.read_text()), Recipe)
-    except FileNotFoundError:
-        return None
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise _refusal(path, str(error)) from error
-    for name, source in recipe.source.items():
-        folder = (directory / source.path).resolve()
-        if not folder.is_relative_to(directory.resolve()) or not folder.is_dir():
-            raise _refusal(path, f"source {name}: there is no folder “{source.path}” in the OPKG")
-    if not recipe.source or not recipe.package:
-        raise _refusal(path, "at least one [source.NAME] and one [[package]] are needed")
+    recipe, found = check_recipe(directory)
+    if any(finding.severity == "error" for finding in found):
+        raise InvalidInputError(f"{directory / NAME} cannot be used", found)
     return recipe
 
 
-def _refusal(path: Path, message: str) -> InvalidInputError:
-    found = Diagnostic(severity="error", path=str(path), line=0, message=message)
-    return InvalidInputError(f"{path} cannot be used", [found])
+def check_recipe(directory: Path) -> tuple[Recipe | None, tuple[Diagnostic, ...]]:
+    """The recipe of an OPKG directory, and all that is found wrong with it. None where there is
+    no recipe, or where it has errors."""
+    findings = Findings(directory / NAME)
+    document = read_toml(findings)
+    if document:
+        document.check(document.values, Recipe)
+    if document is None or findings.failed:
+        return None, findings.sorted()
+    recipe = msgspec.convert(document.values, Recipe)
+    _check_sources(document, recipe, directory)
+    for number, package in enumerate(recipe.package):
+        _check_package(document, package, ("package", number))
+        if package.name in [other.name for other in recipe.package[:number]]:
+            hint = "give it a name of its own, or put the files into one"
+            document.error(("package", number, "name"), f"a second package {package.name}", hint)
+    return (None if findings.failed else recipe), findings.sorted()
+
+
+def _check_sources(document: TomlFile, recipe: Recipe, directory: Path) -> None:
+    if not recipe.source or not recipe.package:
+        hint = "add [source.NAME] and [[package]]"
+        document.error((), "at least one source and one package are needed", hint)
+    for name, source in recipe.source.items():
+        try:
+            folder = (directory / source.path).resolve()
+            good = folder.is_relative_to(directory.resolve()) and folder.is_dir()
+        except (OSError, RuntimeError, ValueError):
+            good = False  # a loop of links, or no path at all
+        if not good:
+            place = ("source", name, "path")
+            hint = "name a folder beside build.toml, and what is in it"
+            document.error(place, f"there is no folder “{source.path}” in the OPKG", hint)
+
+
+def _check_package(document: TomlFile, package: RecipePackage, place: Place) -> None:
+    if not PACKAGE_NAME.fullmatch(package.name):
+        hint = f"small letters, digits, + - and .: perhaps {legal_name(package.name)}"
+        message = f"“{package.name}” cannot be the name of a package everywhere"
+        document.error((*place, "name"), message, hint)
+    if not package.files:
+        document.error((*place, "files"), f"{package.name} has no files", "name patterns of files")
+    for key in ("files", "config"):
+        for pattern in getattr(package, key):
+            if not pattern.startswith("/"):
+                hint = f"write it as the file is installed: /{pattern}"
+                document.error((*place, key), f"“{pattern}” matches nothing", hint)
+    for kind in Kind:
+        for number, entry in enumerate(getattr(package, kind.value)):
+            _check_relation(document, entry, (*place, kind.value, number))
+
+
+def _check_relation(document: TomlFile, entry: str | RecipeRelation, place: Place) -> None:
+    name = entry if isinstance(entry, str) else entry.name
+    if not is_possible(name):
+        hint = '{ name = "…", rel = ">=", version = "…" } says which version'
+        document.error(place, f"“{name}” is not the name of a package", hint)
+    if isinstance(entry, str):
+        return
+    if bool(entry.rel) != bool(entry.version):
+        document.error(place, f"{name}: rel and version belong together", "write both, or none")
+    for word in entry.on:
+        if word not in distribution_words():
+            hint = expected(word, distribution_words())
+            document.error(place, f"no target is “{word}”", hint)

@@ -244,7 +244,7 @@ def test_13_an_opkg_whose_name_begins_another_leaves_that_alone(opkg: Write, out
 def test_14_a_failure_is_seen_in_the_exit_status(opkg: Write, out: Path) -> None:
     """(test_build.py has: the same bytes twice, several targets at once, -j.)"""
     source = opkg()
-    (source / "config.xml").write_text(CONFIG.format(name="Not Valid", body="", version="1.0-1"))
+    (source / "config.xml").write_text(CONFIG.format(name="sample", body="", version="none"))
     done = opkgc("build", source, *BOTH, "-o", out, check=False)
     assert done.returncode == 1
     assert "config.xml:3: error:" in done.stderr
