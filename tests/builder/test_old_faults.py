@@ -247,7 +247,7 @@ def test_14_a_failure_is_seen_in_the_exit_status(opkg: Write, out: Path) -> None
     (source / "config.xml").write_text(CONFIG.format(name="sample", body="", version="none"))
     done = opkgc("build", source, *BOTH, "-o", out, check=False)
     assert done.returncode == 1
-    assert "config.xml:3: error:" in done.stderr
+    assert "config.xml:14: error:" in done.stderr
 
 
 def test_15_scripts_bring_no_dependencies_and_file_names_mean_nothing(
