@@ -13,11 +13,14 @@ import click
 from builder import build as builder
 from builder.build import Job, Result, Status
 from builder.scaffold import scaffold
+from builder.show import as_text, packages_of
+from opkg.config_old import Generation
 from opkg.console import print_json, print_table, run_command, say, show_error
+from opkg.convert import CONFIG, KEPT
+from opkg.convert import convert as convert_opkg
 from opkg.directory import read_opkg
-from opkg.errors import Diagnostic, InvalidInputError
-from opkg.recipe import read_recipe
-from opkg.resolve import NativePackage, native_packages
+from opkg.errors import Diagnostic, InvalidInputError, OpkgError
+from opkg.recipe import check_recipe, read_recipe
 from opkg.target import Target, known_targets
 
 _DIRECTORIES = click.argument(
@@ -48,7 +51,10 @@ def cli() -> None:
 @_DIRECTORIES
 @_JSON
 def lint(directories: Sequence[Path], *, as_json: bool) -> None:
-    """Say all that is wrong with OPKGs, with the line of each fault."""
+    """Say all that is wrong with OPKGs, with the line of each fault.
+
+    The exit status is 1 if there is an error. What is warned of is read, and built, all the same.
+    """
     found = [diagnostic for directory in directories for diagnostic in _lint(directory)]
     errors = sum(diagnostic.severity == "error" for diagnostic in found)
     if as_json:
@@ -56,19 +62,33 @@ def lint(directories: Sequence[Path], *, as_json: bool) -> None:
     else:
         for diagnostic in found:
             click.echo(str(diagnostic))
-        warnings = len(found) - errors
-        say(f"{errors} errors, {warnings} warnings in {len(directories)} OPKGs")
+        counts = (_counted(errors, "error"), _counted(len(found) - errors, "warning"))
+        say(f"{', '.join(counts)} in {_counted(len(directories), 'OPKG')}")
     if errors:
         sys.exit(1)
 
 
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
 def _lint(directory: Path) -> Sequence[Diagnostic]:
+    _, recipe = check_recipe(directory)
     try:
-        _, warnings = read_opkg(directory)
-        read_recipe(directory)
+        _, found = read_opkg(directory)
     except InvalidInputError as error:
-        return error.diagnostics
-    return warnings
+        found = tuple(error.diagnostics)
+    except OpkgError as error:
+        return [
+            Diagnostic(
+                severity="error",
+                path=error.where or str(directory),
+                line=0,
+                message=error.message,
+                hint=error.hint,
+            )
+        ]
+    return (*found, *recipe)
 
 
 @cli.command()
@@ -78,25 +98,40 @@ def _lint(directory: Path) -> Sequence[Diagnostic]:
 def show(directory: Path, target: str, *, as_json: bool) -> None:
     """Show the packages an OPKG becomes on a target."""
     opkg, _ = read_opkg(directory)
-    packages = native_packages(opkg, read_recipe(directory), known_targets().find(target))
+    wanted = known_targets().find(target)
+    packages = packages_of(opkg, read_recipe(directory), wanted)
     if as_json:
         print_json(packages)
-        return
-    if not packages:
-        say(f"{opkg.name} is not meant for {target}")
-    for package in packages:
-        _show(package)
+    elif packages:
+        click.echo("\n\n".join(as_text(package) for package in packages))
+    else:
+        say(f"{opkg.name} is not meant for {wanted.name}")
 
 
-def _show(package: NativePackage) -> None:
-    click.echo(f"{package.name} {package.version} ({package.architecture})")
-    click.echo(f"  {package.summary}")
-    for kind, relation in package.relations:
-        click.echo(f"  {kind.value:<10} {relation}")
-    for moment, _ in package.scripts:
-        click.echo(f"  {'runs':<10} {moment} script")
-    for file in package.files:
-        click.echo(f"  {file.mode:04o}       {file.path}")
+@cli.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", metavar="OUT", type=click.Path(path_type=Path),
+    help="Make the converted OPKG here, and leave DIR as it is.",
+)  # fmt: skip
+def convert(directory: Path, out: Path | None) -> None:
+    """Make an OPKG of an older generation one of the current one.
+
+    In place, unless OUT is given; the old config.xml is kept as config.xml.old. Scripts get the
+    names that their phases have today.
+    """
+    done = convert_opkg(directory, out)
+    for warning in done.warnings:
+        say(str(warning))
+    if done.generation is Generation.CURRENT:
+        click.echo(f"{done.directory / CONFIG}: is of the current generation")
+    else:
+        kept = f"{directory / CONFIG} is as it was" if out else f"the old one is now {KEPT}"
+        click.echo(f"{done.directory / CONFIG}: was {done.generation}; {kept}")
+    for old, new in done.renamed.items():
+        click.echo(f"{done.directory / 'scripts' / new}: was {old}")
+    for name in done.left:
+        click.echo(f"{done.directory / name}: left as it is; nothing in it goes into a package")
 
 
 @cli.command()

@@ -57,6 +57,9 @@ def generation(root: Element) -> Generation:
     return Generation.CURRENT
 
 
+# What mends it, in the hint of a warning.
+CONVERT = "opkgc convert"
+
 _LISTS = ("rpmlist", "binary-package-list")
 _KINDS = {"provides": Kind.PROVIDES, "conflicts": Kind.CONFLICTS, "requires": Kind.REQUIRES}
 _PEOPLE = {"maintainer": "upstream", "packager": "maintainer"}
@@ -93,7 +96,7 @@ class OlderReader(ConfigReader):
         self.warn(
             root,
             f"this is an older generation of config.xml ({kind.value})",
-            "opkgc convert makes it the current one",
+            f"{CONVERT} makes it the current one",
         )
         parts = self.known_parts(root)
         children: Children = {}

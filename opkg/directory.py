@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from opkg.config_old import CONVERT
 from opkg.config_xml import read_config
 from opkg.errors import Diagnostic, InvalidInputError, OpkgError
 from opkg.files import sha256_bytes, sha256_file
@@ -85,7 +86,7 @@ class _Files:
         """Warn of what stands beside config.xml under a name that means nothing, but almost."""
         for path in sorted(self.directory.iterdir()):
             meant = None if path.name in _KNOWN else likely(path.name, _KNOWN)
-            if meant and not (self.directory / meant).exists():
+            if meant and not path.name.startswith((f"{meant}.", f"{meant}~")):
                 hint = f"perhaps {meant} is meant"
                 self.findings.warn(0, "has no meaning, and goes into no package", hint, path=path)
 
@@ -143,12 +144,13 @@ class _Files:
         table = older().scripts
         if name in renamed:
             message = f"the old name of {renamed[name]}, which it is packaged as"
-            self.findings.warn(0, message, "opkgc convert renames it", path=path)
+            self.findings.warn(0, message, f"{CONVERT} renames it", path=path)
         elif name in table:
             message = f"{table[name]} is there as well, and runs first"
             self.findings.warn(0, message, "make one script of the two", path=path)
         elif name not in PHASE_SCRIPTS:
-            if meant := likely(name, PHASE_SCRIPTS):
+            # Scripts of an OPKG's own have names of all kinds: only a slip is meant here.
+            if meant := likely(name, PHASE_SCRIPTS, alike=0.85):
                 self.findings.warn(0, "is no script of a phase", f"perhaps {meant}", path=path)
             return
         with path.open("rb") as stream:

@@ -79,9 +79,9 @@ def printable(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
-def likely(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant, if there is one."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)), None)
+def likely(word: str, known: Iterable[str], *, alike: float = 0.6) -> str | None:
+    """The known word that was probably meant, if there is one so much alike."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=alike)), None)
 
 
 def expected(word: str, known: Iterable[str], otherwise: str = "") -> str:
