@@ -44,10 +44,11 @@ class Dnf:
         self._dnf("remove", *names)
 
     def packages(self) -> dict[str, Installed]:
-        argv: list[str | Path] = [
-            "rpm", "--root", self._place.root, "--define",
-            f"_dbpath {self._place.target.distribution.rpmdb}", "-qa", "--qf", _QUERY,
-        ]  # fmt: skip
+        root = self._place.root
+        database = f"_dbpath {self._place.target.distribution.rpmdb}"
+        argv = guest.looking(
+            root, "rpm", "--root", root, "--define", database, "-qa", "--qf", _QUERY
+        )
         rows = (line.split("\t") for line in run(argv).stdout.splitlines())
         return {name: Installed(version=version, state="installed") for name, version in rows}
 

@@ -63,6 +63,13 @@ def beside(
     return [*line, *words]
 
 
+def looking(root: Path, *argv: str | Path) -> list[str]:
+    """The command line that runs a program of this machine that only reads `root`. A database
+    may write a file beside it when it is read; in an image that nobody changes it must not."""
+    words = [str(word) for word in argv]
+    return words if root == HOST else ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", *words]
+
+
 @contextmanager
 def no_services(root: Path) -> Iterator[None]:
     """Keep packages that are installed in a root from starting their services; not on /, where

@@ -98,7 +98,16 @@ def refresh(state: State, repository: Repository) -> Known:
         info = updater.get_targetinfo(NAME)
         if info is None:
             raise IntegrityError(f"the repository signs no {NAME}", where=base)
-        updater.download_target(info, str(folder / NAME))
+        path = Path(updater.download_target(info, str(folder / "targets" / NAME)))
+        index = decode(path.read_bytes(), Index, where=base)
+        if index.channel != repository.channel:
+            # One set of keys signs all channels: only the index itself says which one it is.
+            raise IntegrityError(
+                f"this is the index of the channel “{index.channel}”",
+                where=base,
+                hint="nothing of it is used; ask whoever runs the repository",
+            )
+        path.replace(folder / NAME)
     except DownloadError as error:
         raise OpkgError(
             f"cannot be fetched: {error}",
