@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,14 @@ from pathlib import Path
 from typing import Protocol
 
 from opd import apt, dnf, layers
-from opd.mounts import enter_private_namespace, exchange, overlay
+from opd.mounts import (
+    check_unmounted,
+    enter_private_namespace,
+    exchange,
+    mounts_in,
+    overlay,
+    remove_tree,
+)
 from opd.oda import Image, now
 from opd.place import HEADNODE, Place, Wanted, image_place
 from opd.state import State
@@ -68,11 +74,14 @@ class Managed:
     def publish(self, tree: Path) -> None:
         numbers = sorted(int(path.name) for path in self.generations.iterdir())
         number = str(numbers[-1] + 1 if numbers else 1)
+        run(["sync", "--file-system", tree])
         tree.rename(self.generations / number)
-        run(["sync", "--file-system", self.generations])
         point(self.root, f"generations/{number}")
         for old in numbers[:-KEPT]:
-            shutil.rmtree(self.generations / str(old))
+            path = self.generations / str(old)
+            # Somebody may still look around in it, with /dev and /proc mounted.
+            if not mounts_in(path):
+                remove_tree(path)
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ def create(state: State, name: str, target: Target, packages: Sequence[str], say
     if any(row.name == name for row in state.oda.images()):
         raise OpkgError(f"there is an image named {name} already", hint="choose another name")
     image = Managed(state.images / name)
-    shutil.rmtree(image.top, ignore_errors=True)
+    remove_tree(image.top)
     tree = image.scratch / "new"
     tree.mkdir(parents=True)
     image.generations.mkdir()
@@ -136,7 +145,7 @@ def create(state: State, name: str, target: Target, packages: Sequence[str], say
         image.publish(tree)
         image.scratch.rmdir()
     except BaseException:
-        shutil.rmtree(image.top, ignore_errors=True)
+        remove_tree(image.top)
         raise
     state.oda.save(Image(name=name, target=target.name, path=str(image.root), created=now()))
     return image_place(name, image.root, target)
@@ -184,9 +193,10 @@ def changing(root: Root, say: Say) -> Iterator[None]:
     enter_private_namespace()
     lock = root.scratch.with_name(root.scratch.name + ".lock")
     with locked(lock, waiting=lambda: say(f"waiting for another change of {root.live} …")):
-        # What a killed process left; its mounts went with it.
-        shutil.rmtree(root.scratch, ignore_errors=True)
         live = root.live
+        check_unmounted(live, "cannot be changed")
+        # What a killed process left; its mounts went with it.
+        remove_tree(root.scratch)
         root.scratch.mkdir()
         try:
             with overlay(live, root.scratch) as layer:
@@ -197,4 +207,4 @@ def changing(root: Root, say: Say) -> Iterator[None]:
                 layers.apply_layer(layer, new)
                 root.publish(new)
         finally:
-            shutil.rmtree(root.scratch, ignore_errors=True)
+            remove_tree(root.scratch)

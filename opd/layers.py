@@ -23,16 +23,17 @@ def link_tree(old: Path, new: Path) -> None:
 
 
 def apply_layer(layer: Path, tree: Path) -> None:
-    """Move the changes of `layer` into `tree`. Files of the tree are replaced, never written to,
-    so that what shares them stays as it was."""
+    """Put the changes of `layer` into `tree`, on the same file system: its files become hard links
+    too. Files of the tree are replaced, never written to, so that what shares them stays as it
+    was."""
     for here, folders, names in os.walk(layer):
         for name in folders + names:
             _apply(Path(here, name), tree / Path(here).relative_to(layer) / name)
-    # Owner, mode, attributes and times of folders last: what moved into them changed their times.
+    # Owner, mode, attributes and times of folders last: what was put into them changed their times.
     for here, _, _ in os.walk(layer, topdown=False):
         place = tree / Path(here).relative_to(layer)
         if place.is_dir():
-            _copy_metadata(Path(here), place)
+            copy_metadata(Path(here), place)
 
 
 def is_empty(layer: Path) -> bool:
@@ -43,13 +44,16 @@ def is_empty(layer: Path) -> bool:
 def _apply(change: Path, place: Path) -> None:
     status = change.lstat()
     if stat.S_ISDIR(status.st_mode):
-        if _is_opaque(change) or place.is_symlink() or not place.is_dir():
+        if _is_opaque(change):
             _remove(place)
         place.mkdir(exist_ok=True)
         return
     _remove(place)
     if not (stat.S_ISCHR(status.st_mode) and status.st_rdev == 0):
-        change.rename(place)
+        for name in os.listxattr(change, follow_symlinks=False):
+            if name.startswith(_OVERLAY):
+                os.removexattr(change, name, follow_symlinks=False)
+        os.link(change, place, follow_symlinks=False)
 
 
 def _remove(place: Path) -> None:
@@ -66,7 +70,8 @@ def _is_opaque(folder: Path) -> bool:
         return False
 
 
-def _copy_metadata(origin: Path, place: Path) -> None:
+def copy_metadata(origin: Path, place: Path) -> None:
+    """Give the folder `place` owner, mode, extended attributes and times of the folder `origin`."""
     status = origin.stat()
     os.chown(place, status.st_uid, status.st_gid)
     place.chmod(stat.S_IMODE(status.st_mode))

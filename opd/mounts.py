@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from opkg.errors import OpkgError
+from opd import layers
+from opkg.errors import CommandError, OpkgError
 from opkg.run import run
 
 _CLONE_NEWNS = 0x00020000  # unshare(2)
@@ -43,27 +45,92 @@ def exchange(one: Path, other: Path) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(other))
 
 
+def mounts_in(path: Path) -> list[Path]:
+    """The mount points at and below `path` that this process sees, the deepest first.
+
+    Source: proc(5), /proc/pid/mountinfo: the fifth field, odd characters in octal.
+    """
+    top = os.fsencode(path.parent.resolve() / path.name)
+    points = []
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        field = re.sub(rb"\\([0-7]{3})", lambda code: bytes([int(code[1], 8)]), line.split()[4])
+        field = field.removesuffix(b"//deleted")
+        if field == top or field.startswith(top.rstrip(b"/") + b"/"):
+            points.append(Path(os.fsdecode(field)))
+    return sorted(points, reverse=True)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove `path` with all that is in it; nothing happens when it is not there.
+
+    Raises OpkgError when something is mounted at or below it: a bind of /dev that somebody made
+    there would be emptied through. What cannot be seen so (another file system) is left as well.
+    """
+    check_unmounted(path, "not removed")
+    run(["rm", "-rf", "--one-file-system", "--preserve-root=all", "--", path.absolute()])
+
+
+def check_unmounted(path: Path, refusal: str) -> None:
+    """Raise OpkgError, beginning with `refusal`, when something is mounted at or below `path`."""
+    points = mounts_in(path)
+    if points:
+        raise OpkgError(
+            f"{refusal}: something is mounted in it: " + ", ".join(map(str, points)),
+            where=str(path),
+            hint="unmount it first: umount --recursive " + str(points[-1]),
+        )
+
+
 @contextmanager
 def overlay(lower: Path, scratch: Path) -> Iterator[Path]:
     """Lay a writable layer over the folder `lower`, at its own path; `scratch` is an empty folder
     on a file system that can hold the layer. Yields the folder that collects the changes, in the
-    form of overlayfs, complete when the context ends."""
+    form of overlayfs, complete when the context ends. Raises OpkgError where there can be no
+    overlay, or where a process still works in it at the end."""
     enter_private_namespace()
-    upper, work = scratch / "upper", scratch / "work"
-    upper.mkdir()
-    work.mkdir()
-    # Owner and mode of the root itself come from the upper layer.
-    status = lower.stat()
-    os.chown(upper, status.st_uid, status.st_gid)
-    upper.chmod(status.st_mode & 0o7777)
-    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    upper = scratch / "upper"
+    for folder in (upper, scratch / "work"):
+        folder.mkdir()
+    # The root's own owner, mode, attributes and times come from the upper layer.
+    layers.copy_metadata(lower, upper)
+    # By short names: in a mount's options, commas and colons have a meaning.
+    (scratch / "lower").symlink_to(lower)
+    options = "lowerdir=lower,upperdir=upper,workdir=work"
     plain = "redirect_dir=off,metacopy=off,index=off,xino=off"
     run(
         ["mount", "-t", "overlay", "-o", f"{options},{plain}", "overlay", lower],
-        hint="the state folder must be on a file system that overlayfs can write to, such as "
-        "ext4, xfs or btrfs",
+        cwd=scratch,
+        hint="an image must be on a file system that overlayfs can write to, such as ext4, xfs "
+        "or btrfs",
     )
     try:
         yield upper
-    finally:
-        run(["umount", lower])
+    except BaseException:
+        # Busy or not: the changes are given up.
+        run(["umount", "--lazy", lower])
+        raise
+    _unmount(lower)
+
+
+def _unmount(point: Path) -> None:
+    try:
+        run(["umount", point])
+    except CommandError as error:
+        left = ", ".join(_others_in_namespace())
+        run(["umount", "--lazy", point])
+        raise OpkgError(
+            f"still in use when all was done, by {left or 'a process that cannot be seen'}",
+            where=str(point),
+            hint="end that; a script that works on an image may leave no process running",
+        ) from error
+
+
+def _others_in_namespace() -> Iterator[str]:
+    """The other processes in this one's mount namespace: what scripts left running."""
+    own = Path("/proc/self/ns/mnt").readlink()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.name != str(os.getpid()) and (folder / "ns/mnt").readlink() == own:
+                yield f"{(folder / 'comm').read_text().strip()} (process {folder.name})"
+        except OSError:  # it has ended meanwhile
+            continue

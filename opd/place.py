@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from opkg.errors import OpkgError
 from opkg.spec import Part
 from opkg.target import Target, known_targets
 
 HEADNODE = "headnode"
+_HOPS = 40  # as many links as the kernel follows (path_resolution(7))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,16 +76,36 @@ def target_of(root: Path) -> Target:
 
 def _os_release(root: Path) -> dict[str, str]:
     for name in ("etc/os-release", "usr/lib/os-release"):
-        path = root / name
-        # A link to an absolute path would lead out of the root.
-        if path.is_symlink() and os.path.isabs(path.readlink()):  # noqa: PTH117 (of a link's text)
-            path = root / str(path.readlink()).lstrip("/")
+        path = within(root, name)
         if path.is_file():
-            lines = path.read_text().splitlines()
+            lines = path.read_text(errors="replace").splitlines()
             pairs = (line.partition("=") for line in lines if "=" in line and line[0] != "#")
-            return {name: value.strip().strip("\"'") for name, _, value in pairs}
+            return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
     raise OpkgError(
         "this is no root file system of a distribution: it has no etc/os-release",
         where=str(root),
         hint="is the path right? opd image create makes a new one",
     )
+
+
+def within(root: Path, path: str | PurePath) -> Path:
+    """Where a path of a root lies on this machine. Links are followed as a process inside the
+    root would follow them, so that none leads out of it; the end need not be there. Raises
+    OpkgError where links lead in a circle."""
+    todo = list(reversed(PurePath(path).parts))
+    here = root
+    hops = 0
+    while todo:
+        word = todo.pop()
+        if word == "/":
+            here = root
+        elif word == "..":
+            here = here.parent if here != root else root
+        elif not (here / word).is_symlink():
+            here /= word
+        else:
+            hops += 1
+            if hops > _HOPS:
+                raise OpkgError("links lead in a circle", where=str(here / word))
+            todo += reversed((here / word).readlink().parts)
+    return here
