@@ -40,7 +40,7 @@ _SCRIPTS = {
     "post-uninstall": "postrm",
 }
 # A licence of config.xml and the text that Debian's base-files has of it.
-_COMMON_LICENCES = {"GPL": "GPL-2", "GPL-2.0-or-later": "GPL-2", "LGPL": "LGPL-2.1"}
+_COMMON_LICENCES = {"GPL": "GPL-2", "GPL-2.0": "GPL-2", "GPL-3.0": "GPL-3", "LGPL": "LGPL-2.1"}
 
 _Member = tuple[str, bytes, int]  # path without a leading slash, content, mode
 

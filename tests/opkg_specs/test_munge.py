@@ -46,14 +46,14 @@ def test_a_node_accepts_what_the_head_node_signed_under_another_number_for_its_u
     [
         ("true", "run server-post-install"),
         (
-            "cd /etc; mkdir -p munge /opt/image; echo k > munge/munge.key; > passwd; cp -r /etc /opt/image",
+            "cd /etc; mkdir munge; echo k > munge/munge.key; > passwd; cp -r /etc /opt",
             "install the client part there first",
         ),
     ],
 )
 def test_an_image_that_is_not_ready_is_refused(tools: Sandbox, prepared: str, said: str) -> None:
     tools.call(prepared)
-    refused = tools.run("munge", "api-post-image", "/opt/image")
+    refused = tools.run("munge", "api-post-image", "/opt")
     assert refused.status == 1
     assert said in refused.err
 

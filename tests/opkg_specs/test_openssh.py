@@ -53,7 +53,7 @@ def test_nodes_take_no_password_when_told_so(machines: tuple[Machine, Machine]) 
         {HOME}/api-post-configure
         {SET_UP}
         node /usr/sbin/sshd -T
-        [ ! -e /etc/profile.d/oscar-user-key.sh ]
+        [ ! -e /etc/profile.d/oscar-ssh-keys.sh ]
         """
     ).splitlines()
     assert "passwordauthentication no" in told
@@ -68,7 +68,7 @@ def test_a_user_key_is_made_once_and_never_in_place_of_another(
     sandbox.write("/opt/id", '#!/bin/sh\n[ "$1" = -u ] && echo 1000 || echo user1\n')
     (sandbox.root / "opt/id").chmod(0o755)
     sandbox.write("/etc/passwd", "user1:x:0:0::/root:/bin/sh\n")
-    make = "HOME=/root PATH=/opt:$PATH /usr/share/oscar-user-key/make"
+    make = "HOME=/root PATH=/opt:$PATH /usr/share/oscar-ssh-keys/make"
     read = "cat /root/.ssh/id_ed25519.pub; echo; cat /root/.ssh/authorized_keys"
     told = sandbox.call(f"{make}; {make}; {read}")
     assert told.status == 0, told.err
@@ -81,7 +81,7 @@ def test_a_user_key_is_made_once_and_never_in_place_of_another(
 
 def test_root_gets_no_user_key(sandbox: Sandbox, stage: Callable[[str], Path]) -> None:
     shutil.copytree(stage("openssh") / "usr/share", sandbox.root / "usr/share")
-    done = sandbox.call("HOME=/root /usr/share/oscar-user-key/make; [ ! -e /root/.ssh ]")
+    done = sandbox.call("HOME=/root /usr/share/oscar-ssh-keys/make; [ ! -e /root/.ssh ]")
     assert done.status == 0, done.err
 
 
