@@ -4,12 +4,24 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from flask import Flask, Response, abort, render_template, request, send_from_directory
+from flask import (
+    Flask,
+    Response,
+    abort,
+    redirect,
+    render_template,
+    request,
+    send_from_directory,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
 
+from opkg.target import Family
 from repo_server import pages
-from repo_server.repository import Repository
+from repo_server.package import tree_path
+from repo_server.repository import TOPS, Repository
 
 _TYPES = {
     ".deb": "application/vnd.debian.binary-package",
@@ -18,6 +30,7 @@ _TYPES = {
     ".xml": "application/xml",
     ".gz": "application/gzip",
     ".xz": "application/x-xz",
+    ".zst": "application/zstd",
     ".asc": "application/pgp-keys",
     ".key": "application/pgp-keys",
 }
@@ -37,51 +50,80 @@ _LASTING = re.compile(
 )
 _YEAR = 365 * 24 * 3600
 
+_TOP = f"<any({', '.join(TOPS)}):top>"
+
 
 def create_app(repository: Repository) -> Flask:
     """The web application of one repository."""
     app = Flask(__name__)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.add_template_filter(pages.minutes)
-
-    @app.get("/<any(deb, rpm, opd, keys):top>/<path:rest>")
-    def tree(top: str, rest: str) -> Response:
-        path = f"{top}/{rest}"
-        response = send_from_directory(
-            repository.live,
-            path,
-            # Named here, since a guess would call a list "encoded" and clients would unpack it.
-            mimetype=content_type(path),
-            max_age=_YEAR if _LASTING.fullmatch(path) else None,
-        )
-        if response.cache_control.max_age:
-            response.cache_control.immutable = True
-        return response
-
-    @app.get("/")
-    def home() -> str:
-        return render_template(
-            "home.html", site=_site(), channels=pages.channels(repository.live.resolve())
-        )
-
-    @app.get("/opkg/<channel>/<name>")
-    def opkg(channel: str, name: str) -> str:
-        found = pages.opkg(repository.live.resolve(), channel, name)
-        if found is None:
-            abort(404)
-        return render_template("opkg.html", site=_site(), opkg=found)
+    _serve_tree(app, repository)
+    _serve_pages(app, repository)
 
     @app.get("/healthz")
     def health() -> tuple[dict[str, str | int], int]:
         number = repository.live_number()
-        if number and repository.live.is_dir():
+        if number and repository.current.is_dir():
             return {"status": "ok", "generation": number}, 200
         return {"status": "nothing is published"}, 503
 
-    def _site() -> pages.Site:
+    return app
+
+
+def _serve_tree(app: Flask, repository: Repository) -> None:
+    @app.get(f"/{_TOP}/<path:rest>")
+    def tree(top: str, rest: str) -> Response:
+        return _file(repository.live, f"{top}/{rest}")
+
+    @app.get(f"/generations/<int:number>/{_TOP}/<path:rest>")
+    def generation(number: int, top: str, rest: str) -> ResponseReturnValue:
+        """The tree as it was in one publication; once that is gone, as it is."""
+        folder = repository.generation(number)
+        if not folder.is_dir():
+            return redirect(url_for("tree", top=top, rest=rest))
+        return _file(folder, f"{top}/{rest}")
+
+    @app.get("/mirrorlist/rpm/<channel>/<target>")
+    def mirrorlist(channel: str, target: str) -> Response:
+        """The address of a repository in the live generation alone: repomd.xml and its signature
+        are two requests, and a publication may come between them."""
+        path = tree_path(Family.RPM, channel, target)
+        number = repository.live_number()
+        if not (repository.generation(number) / path).is_dir():
+            abort(404)
+        address = f"{request.url_root}generations/{number}/{path}/\n"
+        return Response(address, mimetype="text/plain", headers={"Cache-Control": "no-cache"})
+
+
+def _serve_pages(app: Flask, repository: Repository) -> None:
+    def site() -> pages.Site:
         return pages.site(repository, request.url_root.rstrip("/"))
 
-    return app
+    @app.get("/")
+    def home() -> str:
+        tree = repository.current.resolve()
+        return render_template("home.html", site=site(), channels=pages.channels(tree))
+
+    @app.get("/opkg/<channel>/<name>")
+    def opkg(channel: str, name: str) -> str:
+        found = pages.opkg(repository.current.resolve(), channel, name)
+        if found is None:
+            abort(404)
+        return render_template("opkg.html", site=site(), opkg=found)
+
+
+def _file(folder: Path, path: str) -> Response:
+    response = send_from_directory(
+        folder,
+        path,
+        # Named here, since a guess would call a list "encoded" and clients would unpack it.
+        mimetype=content_type(path),
+        max_age=_YEAR if _LASTING.fullmatch(path) else None,
+    )
+    if response.cache_control.max_age:
+        response.cache_control.immutable = True
+    return response
 
 
 def content_type(path: str) -> str:

@@ -9,20 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import create_engine, event, func, or_, select, update
+from sqlalchemy import ColumnElement, Engine, create_engine, event, or_, select
 from sqlalchemy.orm import Session, contains_eager
+from sqlalchemy.pool import NullPool
 
+from opkg.errors import OpkgError
 from opkg.manifest import OpkgInfo
 from opkg.spec import Part
 from opkg.target import Family, Target
 from repo_server.package import Package
-from repo_server.tables import Base, Content, Fragment, Generation, Offer, OfferedPackage, Placement
+from repo_server.tables import Base, Content, Fragment, Offer, OfferedPackage, Placement
 
 FILE = "catalog.sqlite"
+# Counts the changes of the tables' form.
+FORM = 2
 
 
 def _prepare(connection: Any, _record: object) -> None:
@@ -30,18 +35,29 @@ def _prepare(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
+@cache
+def _engine(path: Path) -> Engine:
+    """One engine for each catalog: it remembers how its statements compile, and no connection."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    event.listen(engine, "connect", _prepare)
+    return engine
+
+
 @contextmanager
 def opened(directory: Path, *, fresh: bool = False) -> Iterator[Session]:
     """A session on the catalog in `directory`, whose tables are made if `fresh`."""
-    engine = create_engine(f"sqlite:///{directory / FILE}")
-    event.listen(engine, "connect", _prepare)
-    try:
+    with Session(_engine(directory / FILE)) as session:
         if fresh:
-            Base.metadata.create_all(engine)
-        with Session(engine) as session:
-            yield session
-    finally:
-        engine.dispose()
+            Base.metadata.create_all(session.connection())
+            session.connection().exec_driver_sql(f"PRAGMA user_version = {FORM}")
+            session.commit()
+        elif session.connection().exec_driver_sql("PRAGMA user_version").scalar() != FORM:
+            raise OpkgError(
+                "this catalog was made by another version of opkg-repo",
+                where=str(directory / FILE),
+                hint="make a new repository with opkg-repo init, and add the packages to it",
+            )
+        yield session
 
 
 def find_package(session: Session, digest: str) -> Package | None:
@@ -85,12 +101,28 @@ def find_rival(session: Session, package: Package, channel: str, target: Target)
 
 
 def place(session: Session, package: Package, channel: str, target: Target) -> bool:
-    """Put a package into a channel for a target; false where it is there already."""
-    if session.get(Placement, (channel, target.name, package.sha256)):
+    """Let a package be in a channel for a target; false where it is, or waits to be, already."""
+    if is_placed(session, package.sha256, channel, [target.name]):
         return False
     session.add(Placement(channel=channel, target=target.name, sha256=package.sha256))
     session.flush()
     return True
+
+
+def is_placed(session: Session, sha256: str, channel: str, targets: Sequence[str]) -> bool:
+    """Whether a package is, or waits to be, in a channel for one of `targets`."""
+    query = select(Placement.id).where(
+        Placement.sha256 == sha256,
+        Placement.channel == channel,
+        Placement.target.in_(targets),
+        *staying(Placement),
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
+def staying(table: type[Placement] | type[Offer]) -> tuple[ColumnElement[bool], ...]:
+    """Rows that the next publication shows."""
+    return table.until.is_(None), table.leaving.is_(False)
 
 
 def store(session: Session, package: Package) -> None:
@@ -144,7 +176,7 @@ def offer(
             )
             for sha256, part in parts.items()
         )
-    if all(row.channel != channel for row in before):
+    if not any(row.channel == channel and not row.until and not row.leaving for row in before):
         session.add(
             Offer(channel=channel, target=target, opkg=info.name, version=info.version, info=text)
         )
@@ -152,72 +184,53 @@ def offer(
     return True
 
 
-def shelves(session: Session) -> list[tuple[str, str]]:
-    """Every pair of channel and target that has packages, in order."""
-    query = select(Placement.channel, Placement.target).distinct()
-    return sorted((channel, target) for channel, target in session.execute(query))
-
-
-def on_shelves(session: Session, channel: str, targets: Sequence[str]) -> list[Content]:
-    """The packages of a channel for any of `targets`, each once, in a lasting order."""
-    chosen = select(Placement.sha256).where(
-        Placement.channel == channel, Placement.target.in_(targets)
+def fragments(session: Session, digests: Sequence[str]) -> dict[str, list[str]]:
+    """What the lists say of some packages, by the list's kind, in a lasting order."""
+    query = (
+        select(Fragment.kind, Fragment.text)
+        .join(Content)
+        .where(Fragment.sha256.in_(digests))
+        .order_by(Content.path, Content.sha256)
     )
+    found: dict[str, list[str]] = {}
+    for kind, text in session.execute(query):
+        found.setdefault(kind, []).append(text)
+    return found
+
+
+def offers(session: Session, ids: Sequence[int]) -> list[Offer]:
+    """Some offers, in a lasting order."""
     return list(
         session.scalars(
-            select(Content)
-            .where(Content.sha256.in_(chosen))
-            .order_by(Content.name, Content.version, Content.architecture)
+            select(Offer).where(Offer.id.in_(ids)).order_by(Offer.opkg, Offer.version, Offer.target)
         )
     )
 
 
-def fragments(session: Session, channel: str, targets: Sequence[str]) -> dict[tuple[str, str], str]:
-    """The fragments of those packages, by digest and kind."""
-    chosen = select(Placement.sha256).where(
-        Placement.channel == channel, Placement.target.in_(targets)
-    )
-    query = select(Fragment.sha256, Fragment.kind, Fragment.text).where(Fragment.sha256.in_(chosen))
-    return {(sha256, kind): text for sha256, kind, text in session.execute(query)}
-
-
-def offers(session: Session, channel: str) -> list[Offer]:
-    """What a channel offers, in a lasting order."""
-    return list(
-        session.scalars(
-            select(Offer)
-            .where(Offer.channel == channel)
-            .order_by(Offer.opkg, Offer.version, Offer.target)
-        )
-    )
-
-
-def offered_packages(
-    session: Session, channel: str
-) -> dict[tuple[str, str, str], list[OfferedPackage]]:
-    """The packages of a channel's offers, by target, OPKG and its version."""
+def offered_packages(session: Session, row: Offer) -> list[OfferedPackage]:
+    """The packages of an offer."""
     query = (
         select(OfferedPackage)
-        .join(
-            Offer,
-            (Offer.target == OfferedPackage.target)
-            & (Offer.opkg == OfferedPackage.opkg)
-            & (Offer.version == OfferedPackage.opkg_version),
-        )
         .join(OfferedPackage.content)
         .options(contains_eager(OfferedPackage.content))
-        .where(Offer.channel == channel)
+        .where(
+            OfferedPackage.target == row.target,
+            OfferedPackage.opkg == row.opkg,
+            OfferedPackage.opkg_version == row.version,
+        )
         .order_by(Content.name, Content.architecture)
     )
-    found: dict[tuple[str, str, str], list[OfferedPackage]] = {}
-    for row in session.scalars(query):
-        found.setdefault((row.target, row.opkg, row.opkg_version), []).append(row)
-    return found
+    return list(session.scalars(query))
 
 
 def placements(session: Session, channel: str | None) -> list[Placement]:
     """What is in one channel, or in all of them, in a lasting order."""
-    query = select(Placement).join(Placement.content).options(contains_eager(Placement.content))
+    query = (
+        select(Placement)
+        .join(Placement.content)
+        .options(contains_eager(Placement.content))
+        .where(Placement.until.is_(None))
+    )
     if channel is not None:
         query = query.where(Placement.channel == channel)
     return list(
@@ -231,40 +244,3 @@ def placements(session: Session, channel: str | None) -> list[Placement]:
             )
         )
     )
-
-
-def waiting(session: Session) -> list[tuple[str, str, int]]:
-    """What the next publication shows first: channel, target and how many packages."""
-    query = (
-        select(Placement.channel, Placement.target, func.count())
-        .where(Placement.generation.is_(None))
-        .group_by(Placement.channel, Placement.target)
-        .order_by(Placement.channel, Placement.target)
-    )
-    return [(channel, target, count) for channel, target, count in session.execute(query)]
-
-
-def record(session: Session, generation: Generation) -> None:
-    """Note a generation, and that it is the first to show what was waiting."""
-    session.add(generation)
-    for table in (Placement, Offer):
-        session.execute(
-            update(table).where(table.generation.is_(None)).values(generation=generation.number)
-        )
-
-
-def last_generation(session: Session) -> int:
-    """The highest number that a generation ever had, live or not; 0 before the first."""
-    return session.scalar(select(func.max(Generation.number))) or 0
-
-
-def unpublish_after(session: Session, number: int) -> None:
-    """Let what only generations after `number` show wait for the next publication again."""
-    for table in (Placement, Offer):
-        session.execute(update(table).where(table.generation > number).values(generation=None))
-
-
-def kept_files(session: Session, *, since: int) -> list[str]:
-    """The files that the generations from number `since` on want kept."""
-    query = select(Generation.files).where(Generation.number >= since).order_by(Generation.number)
-    return [file for files in session.scalars(query) for file in files.splitlines()]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import gzip
 import lzma
 import zlib
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import createrepo_c
+import zstandard
 from debian.deb822 import Deb822, Release
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
@@ -19,11 +19,12 @@ from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from opkg import index
 from opkg.document import decode
 from opkg.errors import OpkgError
-from opkg.files import sha256_file
+from opkg.files import sha256_bytes, sha256_file
+from repo_server.forms import unpack
 from repo_server.openpgp import Verifier, verifier
 from repo_server.publish import OPENPGP_KEY, TUF_ROOT
+from repo_server.repository import CURRENT
 
-_DECOMPRESS = {".gz": gzip.decompress, ".xz": lzma.decompress}
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -31,6 +32,7 @@ _UNREADABLE = (
     EOFError,
     zlib.error,
     lzma.LZMAError,
+    zstandard.ZstdError,
     RepositoryError,
     OpkgError,
     createrepo_c.CreaterepoCError,
@@ -54,12 +56,15 @@ class Report:
 
 
 def check(tree: Path, *, now: datetime | None = None) -> Report:
-    """Check the published `tree`, all of it, and return every fault."""
+    """Check the published `tree`, all of it, and return every fault. Of a served tree, that is the
+    live generation."""
+    current = tree / CURRENT
+    tree = (current if current.is_symlink() else tree).resolve()
     for path in (OPENPGP_KEY, TUF_ROOT):
         if not (tree / path).is_file():
             return Report(files=0, faults=(Fault(path=path, message="is not there"),))
     with verifier(tree / OPENPGP_KEY) as signatures:
-        reader = _Reader(tree=tree.resolve(), signatures=signatures, now=now or datetime.now(UTC))
+        reader = _Reader(tree=tree, signatures=signatures, now=now or datetime.now(UTC))
         for pattern, check_folder in (
             ("deb/*/dists/*", _check_suite),
             ("rpm/*/*", _check_repodata),
@@ -117,20 +122,22 @@ def _check_suite(reader: _Reader, folder: Path) -> None:
     if release != Release((folder / "Release").read_text()):
         reader.fault(folder / "Release", "says something else than InRelease")
     reader.expect_future(folder / "InRelease", parsedate_to_datetime(release["Valid-Until"]))
-    for entry in release["SHA256"]:
-        path, size, sha256 = folder / entry["name"], int(entry["size"]), entry["sha256"]
+    listed = {
+        folder / entry["name"]: (int(entry["size"]), entry["sha256"]) for entry in release["SHA256"]
+    }
+    for path, (size, sha256) in listed.items():
+        # The plain form is no file.
+        if not path.suffix:
+            continue
         reader.expect_file(path.parent / "by-hash/SHA256" / sha256, size, sha256)
         if not reader.expect_file(path, size, sha256):
             continue
-        if path.suffix in _DECOMPRESS:
-            plain = path.with_suffix("")
-            if _DECOMPRESS[path.suffix](path.read_bytes()) != plain.read_bytes():
-                reader.fault(path, f"holds something else than {plain.name}")
-        elif path.name == "Packages":
-            for stanza in Deb822.iter_paragraphs(path.read_bytes(), use_apt_pkg=False):
-                reader.expect_file(
-                    archive / stanza["Filename"], int(stanza["Size"]), stanza["SHA256"]
-                )
+        text = unpack(path.suffix[1:], path.read_bytes())
+        plain = path.with_suffix("")
+        if (len(text), sha256_bytes(text)) != listed[plain]:
+            reader.fault(path, f"holds something else than {plain.name}")
+        for stanza in Deb822.iter_paragraphs(text, use_apt_pkg=False):
+            reader.expect_file(archive / stanza["Filename"], int(stanza["Size"]), stanza["SHA256"])
 
 
 def _check_repodata(reader: _Reader, folder: Path) -> None:
@@ -148,9 +155,25 @@ def _check_repodata(reader: _Reader, folder: Path) -> None:
             createrepo_c.xml_parse_primary(str(path), pkgcb=expect_package, do_files=False)
 
 
-def _check_channel(reader: _Reader, folder: Path) -> None:
+def _newest_root(reader: _Reader, metadata: Path) -> Root:
+    """The root that clients come to from the initial one, each vouching for the next."""
+    path = metadata / "1.root.json"
+    reader.seen.add(path)
+    if path.read_bytes() != (reader.tree / TUF_ROOT).read_bytes():
+        reader.fault(path, "is not the initial root")
     root = Metadata[Root].from_file(str(reader.tree / TUF_ROOT)).signed
+    while (path := metadata / f"{root.version + 1}.root.json").exists():
+        reader.seen.add(path)
+        document = Metadata[Root].from_file(str(path))
+        root.verify_delegate(Root.type, document.signed_bytes, document.signatures)
+        root = document.signed
+    reader.expect_future(path, root.expires)
+    return root
+
+
+def _check_channel(reader: _Reader, folder: Path) -> None:
     metadata = folder / "metadata"
+    root = _newest_root(reader, metadata)
 
     def trusted(role: str, path: Path) -> bytes:
         reader.seen.add(path)
@@ -160,7 +183,6 @@ def _check_channel(reader: _Reader, folder: Path) -> None:
         reader.expect_future(path, document.signed.expires)
         return data
 
-    trusted(Root.type, metadata / "1.root.json")
     data = trusted(Timestamp.type, metadata / "timestamp.json")
     meta = Metadata[Timestamp].from_bytes(data).signed.snapshot_meta
     data = trusted(Snapshot.type, metadata / f"{meta.version}.snapshot.json")

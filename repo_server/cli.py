@@ -126,7 +126,7 @@ def list_(directory: Path, channel: str | None, as_json: bool) -> None:
                 "sha256": row.content.sha256,
                 "file": tree_path(row.content.family, row.channel, row.target, row.content.path),
                 # One that a killed publication noted is not live.
-                "generation": row.generation if (row.generation or live + 1) <= live else None,
+                "generation": row.since if (row.since or live + 1) <= live else None,
             }
             for row in catalog.placements(session, channel)
         ]

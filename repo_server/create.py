@@ -3,18 +3,22 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from opkg.errors import OpkgError
-from opkg.files import write_atomic
-from repo_server import catalog, trust
-from repo_server.openpgp import keyring
+from repo_server import catalog, openpgp, trust
 from repo_server.publish import publish
-from repo_server.repository import SETTINGS, Progress, Repository, open_repository
+from repo_server.repository import (
+    SETTINGS,
+    Progress,
+    Repository,
+    open_repository,
+    owner,
+    write_settings,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +56,15 @@ def create(
 
 
 def _fill(directory: Path, origin: str, progress: Progress, now: datetime) -> Created:
-    repository = Repository(directory=directory, origin=origin, fingerprint="")
+    repository = Repository(directory=directory, origin=origin, fingerprints=())
     progress("making keys …")
     repository.private.mkdir(mode=0o700)
-    with keyring(repository.private) as keys:
-        fingerprint = keys.generate(f"{origin} (OPKG repository)", now)
+    fingerprint = openpgp.generate(repository.keys.folder, owner(repository), now)
     root = trust.create(repository.trust, now)
-    (directory / "generations").mkdir()
+    repository.generation(1).parent.mkdir(parents=True)
     repository.pool.mkdir()
     with catalog.opened(directory, fresh=True):
         pass
-    # A JSON string is a TOML string too.
-    settings = {"origin": origin, "openpgp": fingerprint}
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
-    write_atomic(directory / SETTINGS, "\n".join([*lines, ""]))
+    write_settings(replace(repository, fingerprints=(fingerprint,)))
     publish(open_repository(directory), progress, now=now)
     return Created(directory=str(directory), origin=origin, root=root, openpgp=fingerprint)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import lzma
 import tarfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from pathlib import Path
@@ -17,11 +17,13 @@ from pathlib import Path
 from debian.arfile import ArError
 from debian.deb822 import Deb822
 from debian.debfile import DebFile, DebPart
+from sqlalchemy.orm import Session
 
 from opkg.errors import IntegrityError, OpkgError
-from opkg.files import sha256_bytes
 from opkg.target import Family, Target
-from repo_server.draft import Draft, compress
+from repo_server import chunks
+from repo_server.draft import Digest, Draft, measure
+from repo_server.forms import PLAIN, joined
 from repo_server.package import Package, check_words
 
 STANZA = "stanza"
@@ -90,7 +92,8 @@ def stanza(control: Mapping[str, str], place: str, size: int, sha256: str) -> st
     fields["Filename"] = place
     fields["Size"] = str(size)
     fields["SHA256"] = sha256
-    return str(fields)
+    # An empty line ends it.
+    return f"{fields}\n"
 
 
 def release_text(
@@ -100,7 +103,7 @@ def release_text(
     architectures: Sequence[str],
     date: datetime,
     valid_until: datetime,
-    files: Mapping[str, bytes],
+    files: Mapping[str, Digest],
 ) -> str:
     """The text of Release: what the suite is, and the digest of each of its lists (`files`)."""
     head = {
@@ -116,43 +119,60 @@ def release_text(
     }
     lines = [f"{key}: {value}" for key, value in head.items()]
     # SHA256 alone: apt asks by-hash for the strongest digest that stands here.
-    digests = [
-        f" {sha256_bytes(data)} {len(data):>12} {path}" for path, data in sorted(files.items())
-    ]
+    digests = [f" {file.sha256} {file.size:>12} {path}" for path, file in sorted(files.items())]
     return "\n".join([*lines, "SHA256:", *digests, ""])
 
 
-def write_suite(
-    draft: Draft,
-    channel: str,
-    targets: Sequence[Target],
-    packages: Iterable[tuple[str, str]],
-) -> None:
+def group(channel: str, platform: str, architecture: str) -> str:
+    """The group (see `chunks`) of a suite's packages for one architecture."""
+    return f"deb/{channel}/{platform}/{architecture}"
+
+
+def write_suite(draft: Draft, session: Session, channel: str, targets: Sequence[Target]) -> None:
     """Write the suite of one platform into a channel's archive. `targets` are the platform's that
-    the channel has; `packages` are pairs of an architecture and a stanza."""
+    the channel has."""
     suite = targets[0].platform
-    folder = f"deb/{channel}/dists/{suite}"
-    rows = list(packages)
-    lists: dict[str, bytes] = {}
+    folder = suite_folder(channel, suite)
+    files: dict[str, Digest] = {}
     for target in targets:
-        fitting = (target.native_architecture, target.independent)
-        text = "\n".join(text for architecture, text in rows if architecture in fitting).encode()
+        architectures = (target.independent, target.native_architecture)
+        groups = [group(channel, suite, architecture) for architecture in architectures]
         path = f"{COMPONENT}/binary-{target.native_architecture}/Packages"
-        lists[path] = text
-        for form in target.distribution.index_compression:
-            lists[f"{path}.{form}"] = compress(form, text)
-    for path, data in lists.items():
-        draft.write(f"{folder}/{path}", data)
-        by_hash = f"{path.rpartition('/')[0]}/by-hash/SHA256/{sha256_bytes(data)}"
-        draft.link(f"{folder}/{by_hash}", draft.root / folder / path, lasting=True)
+        forms = target.distribution.index_compression
+        files |= _write_list(draft, session, folder, path, groups, forms)
     release = release_text(
         origin=draft.repository.origin,
         suite=suite,
         architectures=[target.native_architecture for target in targets],
         date=draft.date,
         valid_until=draft.valid_until,
-        files=lists,
+        files=files,
     )
     draft.write(f"{folder}/Release", release)
-    draft.write(f"{folder}/Release.gpg", draft.keys.detached(release, draft.date))
-    draft.write(f"{folder}/InRelease", draft.keys.clearsign(release, draft.date))
+    draft.write(f"{folder}/Release.gpg", draft.keys.detached(release))
+    draft.write(f"{folder}/InRelease", draft.keys.clearsign(release))
+
+
+def suite_folder(channel: str, suite: str) -> str:
+    """Where in the tree a suite is."""
+    return f"deb/{channel}/dists/{suite}"
+
+
+def _write_list(
+    draft: Draft,
+    session: Session,
+    folder: str,
+    path: str,
+    groups: Sequence[str],
+    forms: Sequence[str],
+) -> dict[str, Digest]:
+    """Write one list of a suite in all `forms`, and return what Release says of each. The plain
+    list stands there too, since apt checks what it unpacked, but is no file: nobody asks for it."""
+    chunks.complete(session, groups, STANZA, forms)
+    files = {path: measure(chunks.pieces(session, groups, STANZA, PLAIN))}
+    for form in forms:
+        parts = joined(form, chunks.pieces(session, groups, STANZA, form))
+        by_hash = f"{folder}/{path.rpartition('/')[0]}/by-hash/SHA256"
+        place, files[f"{path}.{form}"] = draft.write_named(by_hash, "", parts)
+        draft.link(f"{folder}/{path}.{form}", draft.root / place)
+    return files

@@ -1,32 +1,55 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A generation while it is being made: small files are written, packages are linked."""
+"""A generation while it is being made: small files are written, the rest is linked."""
 
 from __future__ import annotations
 
 import contextlib
-import gzip
-import lzma
+import hashlib
 import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from opkg.errors import OpkgError
 from repo_server.openpgp import Keyring
 from repo_server.repository import Repository, pool_path
 
 
 @dataclass(frozen=True, kw_only=True)
+class Digest:
+    """What metadata say of a file."""
+
+    size: int
+    sha256: str
+
+
+def measure(parts: Iterable[bytes]) -> Digest:
+    """The digest of what `parts` give together."""
+    digest, size = hashlib.sha256(), 0
+    for part in parts:
+        digest.update(part)
+        size += len(part)
+    return Digest(size=size, sha256=digest.hexdigest())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Draft:
     """The generation `number` of a repository, in the making, with the `date` and the end that
-    all its metadata bear. `lasting` collects the files whose names change with their content."""
+    all its metadata bear. `before` is the tree that is live. `lasting` collects the files whose
+    names change with their content; `written` are files, and `filled` folders, that are not yet on
+    the disk for sure, and `made` the folders that there are."""
 
     repository: Repository
     keys: Keyring
     number: int
     date: datetime
     valid_until: datetime
+    before: Path
     lasting: list[str] = field(default_factory=list)
+    written: list[Path] = field(default_factory=list)
+    filled: set[Path] = field(default_factory=set)
+    made: set[Path] = field(default_factory=set)
 
     @property
     def root(self) -> Path:
@@ -36,34 +59,85 @@ class Draft:
     def write(self, path: str, data: bytes | str, *, lasting: bool = False) -> None:
         """Write a file. A lasting one stays in later generations, for clients that still hold
         the metadata which name it."""
-        place = self._place(path, lasting)
-        place.write_bytes(data.encode() if isinstance(data, str) else data)
+        self.write_parts(path, [data.encode() if isinstance(data, str) else data])
+        if lasting:
+            self.lasting.append(path)
+
+    def write_parts(self, path: str, parts: Iterable[bytes]) -> Digest:
+        """Write a file that may be too large to be held at once."""
+        place = self._place(path)
+        digest, size = hashlib.sha256(), 0
+        with place.open("wb") as stream:
+            for part in parts:
+                digest.update(part)
+                size += stream.write(part)
+        self.written.append(place)
+        return Digest(size=size, sha256=digest.hexdigest())
+
+    def write_named(self, folder: str, name: str, parts: Iterable[bytes]) -> tuple[str, Digest]:
+        """Write a lasting file into `folder` under its digest and `name`, which may start with -
+        or a dot; return its path and digest."""
+        digest = self.write_parts(f"{folder}/.new", parts)
+        path = f"{folder}/{digest.sha256}{name}"
+        self.written[-1] = self.written[-1].rename(self.root / path)
+        self.lasting.append(path)
+        return path, digest
 
     def link(self, path: str, origin: Path, *, lasting: bool = False) -> None:
         """Give the file `origin` the name `path` in the tree, if nothing has it yet."""
         with contextlib.suppress(FileExistsError):
-            os.link(origin, self._place(path, lasting))
-
-    def link_package(self, path: str, sha256: str) -> None:
-        """Put a package of the pool into the tree."""
-        self.link(path, pool_path(self.repository.pool, sha256))
-
-    def _place(self, path: str, lasting: bool) -> Path:
+            os.link(origin, self._place(path))
         if lasting:
             self.lasting.append(path)
+
+    def share(self, path: str) -> None:
+        """Let `path` lead to the folder of packages that all generations share."""
+        place, shared = self._place(path), self.repository.packages / path
+        shared.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(os.path.relpath(shared, place.parent))
+
+    def share_package(self, path: str, sha256: str) -> None:
+        """Put a package of the pool into those folders. What is there by that name, if anything,
+        is no package that a generation shows, or it is this one."""
+        place = self.repository.packages / path
+        if place.parent not in self.filled:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.link(pool_path(self.repository.pool, sha256), place)
+        self.filled.add(place.parent)
+
+    def take_over(self, folder: str, lasting: Iterable[str]) -> None:
+        """Take a folder of the live tree as it is; `lasting` are that tree's lasting files."""
+        origin = self.before / folder
+        for top, _, names in os.walk(origin):
+            place = f"{folder}/{os.path.relpath(top, origin)}"
+            for name in names:
+                self.link(os.path.normpath(f"{place}/{name}"), Path(top, name))
+        self.lasting.extend(path for path in lasting if path.startswith(f"{folder}/"))
+
+    def settle(self) -> None:
+        """See that all is on the disk before something points to it."""
+        flush_all(self.written)
+        flush_all({path.parent for path in self.written} | self.filled)
+
+    def _place(self, path: str) -> Path:
         place = self.root / path
-        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.parent not in self.made:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self.made.add(place.parent)
         return place
 
 
-def compress(form: str, data: bytes) -> bytes:
-    """`data` compressed as a target's `index_compression` says, alike at any time."""
-    if form == "gz":
-        return gzip.compress(data, mtime=0)
-    if form == "xz":
-        return lzma.compress(data)
-    raise OpkgError(
-        f"lists cannot be compressed as “{form}”",
-        where="targets.toml",
-        hint="index_compression takes gz and xz",
-    )
+def flush_all(paths: Iterable[Path]) -> None:
+    """Put files, or folders' names, on the disk."""
+    # At once, so that the file system may write them at once: it is several times as fast.
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(_flush, paths))
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -15,7 +15,7 @@ from opkg.manifest import Artifact
 from opkg.target import Family, Target, known_targets
 from repo_server import catalog, debs, rpms
 from repo_server.batch import Batch, Item, read_batch
-from repo_server.openpgp import keyring
+from repo_server.draft import flush_all
 from repo_server.package import Package, target_of
 from repo_server.repository import (
     Progress,
@@ -23,7 +23,6 @@ from repo_server.repository import (
     changing,
     check_channel,
     pool_path,
-    settle,
 )
 
 _CHUNK = 1 << 20
@@ -124,9 +123,9 @@ def _read(repository: Repository, fresh: Mapping[str, Item]) -> dict[str, Packag
         if item.family is Family.RPM
     }
     if names:
-        with keyring(repository.private, repository.fingerprint) as keys:
-            rpms.sign(names, keys)
-            rpms.verify(names, keys.public, repository.staging / "rpmdb")
+        keys = repository.keys
+        rpms.sign(names, keys)
+        rpms.verify(names, keys.files, repository.private / f"rpm-{keys.fingerprints[-1]}")
     packages = {}
     for digest, item in fresh.items():
         copy, where = repository.staging / digest, str(item.path)
@@ -198,6 +197,7 @@ def _offer(session: Session, channel: str, batch: Batch, packages: Mapping[Path,
 
 def _fill_pool(repository: Repository, packages: Iterable[Package]) -> None:
     """Move the staged packages into the pool, and on the disk, before the catalog names them."""
+    placed: set[Path] = set()
     for package in packages:
         copy = repository.staging / package.source_sha256
         if copy.exists():
@@ -205,4 +205,5 @@ def _fill_pool(repository: Repository, packages: Iterable[Package]) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             copy.chmod(0o444)
             copy.rename(place)
-    settle(repository.directory)
+            placed |= {place, place.parent, repository.pool}
+    flush_all(placed)

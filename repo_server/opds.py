@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from sqlalchemy.orm import Session
 
 from opkg import index
-from opkg.document import decode, encode
+from opkg.document import decode
 from opkg.errors import OpkgError
-from opkg.files import sha256_bytes
 from opkg.manifest import Artifact, OpkgInfo
 from opkg.target import Family, Target
-from repo_server import trust
+from repo_server import catalog, chunks, trust
 from repo_server.debs import COMPONENT
 from repo_server.draft import Draft
+from repo_server.forms import PLAIN
 from repo_server.package import tree_path
 from repo_server.tables import Offer, OfferedPackage
 
@@ -33,7 +34,21 @@ def source(channel: str, target: Target) -> index.Source:
     return index.Source(family=target.family, path=path)
 
 
-def offer(row: Offer, packages: Sequence[OfferedPackage]) -> index.Offer:
+def group(channel: str) -> str:
+    """The group (see `chunks`) of a channel's offers."""
+    return f"opd/{channel}"
+
+
+def render(session: Session, keys: Sequence[str]) -> dict[str, bytes]:
+    """What the index says of the offers whose numbers are `keys`."""
+    found = [
+        _offer(row, catalog.offered_packages(session, row))
+        for row in catalog.offers(session, [int(key) for key in keys])
+    ]
+    return {index.NAME: b",\n".join(msgspec.json.encode(offer) for offer in found)}
+
+
+def _offer(row: Offer, packages: Sequence[OfferedPackage]) -> index.Offer:
     """An offer as the index spells it, from its rows in the catalog."""
     artifacts = tuple(
         Artifact(
@@ -53,33 +68,41 @@ def offer(row: Offer, packages: Sequence[OfferedPackage]) -> index.Offer:
 
 
 def write_channel(
-    draft: Draft,
-    channel: str,
-    offers: Sequence[index.Offer],
-    sources: Mapping[str, index.Source],
+    draft: Draft, session: Session, channel: str, sources: Mapping[str, index.Source]
 ) -> None:
     """Write a channel's index and the TUF metadata over it; `sources` are by target."""
-    document = encode(
-        index.Index(
-            format=FORMAT,
-            channel=channel,
-            generation=draft.number,
-            published=draft.date.isoformat(),
-            keys=(draft.keys.public,),
-            sources=dict(sources),
-            offers=tuple(offers),
-        )
+    empty = index.Index(
+        format=FORMAT,
+        channel=channel,
+        generation=draft.number,
+        published=draft.date.isoformat(),
+        keys=(draft.keys.public,),
+        sources=dict(sources),
+        offers=(),
     )
+    # The offers are the last field.
+    head = msgspec.json.encode(empty).removesuffix(b"]}")
     folder = f"opd/{channel}"
-    draft.write(f"{folder}/targets/{sha256_bytes(document)}.{index.NAME}", document, lasting=True)
-    keys = draft.repository.trust
-    draft.write(f"{folder}/metadata/1.{trust.ROOT_FILE}", (keys / trust.ROOT_FILE).read_bytes())
+    parts = _document(head, chunks.pieces(session, [group(channel)], index.NAME, PLAIN))
+    _, document = draft.write_named(f"{folder}/targets", f".{index.NAME}", parts)
+    for name, data in trust.roots(draft.repository.trust).items():
+        draft.write(f"{folder}/metadata/{name}", data)
     files = trust.metadata(
-        keys, {index.NAME: document}, version=draft.number, expires=draft.valid_until
+        draft.repository.trust,
+        {index.NAME: document},
+        version=draft.number,
+        expires=draft.valid_until,
     )
     for name, data in files.items():
         # All but the timestamp have their version in their name.
         draft.write(f"{folder}/metadata/{name}", data, lasting=name[0].isdigit())
+
+
+def _document(head: bytes, offers: Iterable[bytes]) -> Iterator[bytes]:
+    yield head + b"\n"
+    for number, piece in enumerate(offers):
+        yield (b",\n" if number else b"") + piece
+    yield b"\n]}\n"
 
 
 def read_index(tree: Path, channel: str) -> index.Index:

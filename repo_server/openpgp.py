@@ -1,101 +1,136 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The repository's OpenPGP key: what apt, dnf, zypper and rpm check. gpg does the work."""
+"""The repository's OpenPGP keys: what apt, dnf, zypper and rpm check.
+
+gpg makes keys, since rpm does not take those of every library; signatures are made within this
+process, in a fraction of gpg's time.
+"""
 
 from __future__ import annotations
 
+import base64
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+from pysequoia import ArmorKind, PySigner, SignatureMode, Tsk, armor, sign
+
+from opkg.errors import OpkgError
+from opkg.files import write_atomic
 from opkg.run import run
 
 # RSA: the one algorithm that every client of every target verifies.
 ALGORITHM = "rsa3072"
 
+# RFC 4880, chapter 6.2.
+_BLOCK = re.compile(
+    rb"-----BEGIN PGP (?:SIGNATURE|PUBLIC KEY BLOCK)-----\n(?:[^\n]+\n)*\n"
+    rb"(.*?)\n=.{4}\n-----END[^\n]*\n?",
+    re.DOTALL,
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Keyring:
-    """A GnuPG folder that can be used right now; `fingerprint` chooses the key in it."""
+    """The keys in a `folder`, as FINGERPRINT.key and .asc; those in `fingerprints` are in use, the
+    newest last. It signs packages; all whose secret half is there sign metadata."""
 
-    home: Path
-    fingerprint: str = ""
+    folder: Path
+    fingerprints: tuple[str, ...]
 
-    def clearsign(self, text: str, now: datetime) -> str:
-        """`text` with an inline signature (RFC 4880, chapter 7), as apt reads InRelease."""
-        return self._sign("--clear-sign", text, now)
+    def clearsign(self, text: str) -> bytes:
+        """`text` with inline signatures (RFC 4880, chapter 7), as apt reads InRelease."""
+        documents = [sign(key, text.encode(), mode=SignatureMode.CLEAR) for key in self._signers]
+        signatures = _merged(documents, ArmorKind.Signature)
+        return _BLOCK.sub(lambda _: signatures, documents[0])
 
-    def detached(self, text: str, now: datetime) -> str:
-        """An armored signature beside `text`."""
-        return self._sign("--detach-sign", text, now)
+    def detached(self, text: str) -> bytes:
+        """Armored signatures beside `text`."""
+        documents = [sign(key, text.encode(), mode=SignatureMode.DETACHED) for key in self._signers]
+        return _merged(documents, ArmorKind.Signature)
 
     @cached_property
     def public(self) -> str:
-        """The armored public key."""
-        return self._gpg("--armor", "--export", self.fingerprint)
+        """The public keys, in one armored block."""
+        keys = [path.read_bytes() for path in self.files]
+        return _merged(keys, ArmorKind.PublicKey).decode()
 
+    @property
+    def files(self) -> list[Path]:
+        """The files of the public keys."""
+        return [self.folder / f"{name}.asc" for name in self.fingerprints]
+
+    @property
     def secret(self) -> str:
-        """The armored secret key, for signers within this process."""
-        return self._gpg("--armor", "--export-secret-keys", self.fingerprint)
+        """The armored secret key that signs packages. Raises OpkgError where it is not there."""
+        return self._secrets()[-1]
 
-    def generate(self, owner: str, now: datetime) -> str:
-        """Make a key that never expires and return its fingerprint."""
-        self._gpg(
-            *_at(now), "--passphrase", "", "--quick-generate-key", owner, ALGORITHM, "sign", "never"
-        )
-        listing = self._gpg("--with-colons", "--list-secret-keys")
-        return next(line.split(":")[9] for line in listing.splitlines() if line[:4] == "fpr:")
+    @cached_property
+    def _signers(self) -> list[PySigner]:
+        return [Tsk.from_bytes(text.encode()).signer() for text in self._secrets()]
 
-    def _sign(self, how: str, text: str, now: datetime) -> str:
-        chosen = ("--local-user", self.fingerprint, "--digest-algo", "SHA256", "--armor")
-        return self._gpg(*_at(now), *chosen, how, stdin=text)
-
-    def _gpg(self, *arguments: str, stdin: str = "") -> str:
-        words = ("--homedir", str(self.home), "--batch", "--quiet", "--no-auto-check-trustdb")
-        return run(
-            ["gpg", *words, "--pinentry-mode", "loopback", *arguments],
-            stdin=stdin,
-            hint="gpg could not use the repository's key: is private/ whole, and yours?",
-        ).stdout
+    def _secrets(self) -> list[str]:
+        paths = [self.folder / f"{name}.key" for name in self.fingerprints]
+        try:
+            # The newest must be there; an older one is retired by taking it away.
+            return [path.read_text() for path in paths if path is paths[-1] or path.exists()]
+        except OSError as error:
+            raise OpkgError(
+                f"the repository's key cannot be read: {error.strerror}",
+                where=str(error.filename),
+                hint="is private/ whole, and are you its owner?",
+            ) from error
 
 
-def _at(now: datetime) -> tuple[str, str]:
-    """Let gpg date what it makes: the same content at the same date signs alike."""
-    return "--faked-system-time", f"{now.timestamp():.0f}!"
+def generate(folder: Path, owner: str, now: datetime, *, voucher: str = "") -> str:
+    """Make a key that never expires in `folder` and return its fingerprint. The key `voucher`,
+    which is there already, signs the new one."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with _gnupg() as home:
+        at = ("--faked-system-time", f"{now.timestamp():.0f}!")
+        make = ("--passphrase", "", "--quick-generate-key", owner, ALGORITHM, "sign", "never")
+        _gpg(home, *at, *make)
+        listing = _gpg(home, "--with-colons", "--list-secret-keys")
+        name = next(line.split(":")[9] for line in listing.splitlines() if line[:4] == "fpr:")
+        if voucher:
+            _gpg(home, "--import", str(folder / f"{voucher}.key"))
+            _gpg(home, "--local-user", voucher, "--yes", "--quick-sign-key", name)
+        secret = _gpg(home, "--armor", "--export-secret-keys", name)
+        write_atomic(folder / f"{name}.key", secret, mode=0o600)
+        write_atomic(folder / f"{name}.asc", _gpg(home, "--armor", "--export", name))
+    return name
+
+
+def _merged(documents: Sequence[bytes], kind: ArmorKind) -> bytes:
+    """One armored block with what is armored in all `documents`: packets follow one another."""
+    found = [_BLOCK.search(document) for document in documents]
+    packets = b"".join(base64.b64decode(match[1]) for match in found if match)
+    return armor(packets, kind).encode()
+
+
+def _gpg(home: Path, *arguments: str) -> str:
+    words = ("--homedir", str(home), "--batch", "--quiet", "--no-auto-check-trustdb")
+    return run(["gpg", *words, "--pinentry-mode", "loopback", *arguments]).stdout
 
 
 @contextmanager
-def keyring(private: Path, fingerprint: str = "") -> Iterator[Keyring]:
-    """The GnuPG folder below `private`, made where it isn't there, with its agent ended after
-    use."""
-    folder = (private / "gnupg").absolute()
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with _short_way(folder) as home:
+def _gnupg() -> Iterator[Path]:
+    """An empty GnuPG folder, with its agent ended after use. In /tmp, since the agent's socket
+    lies in it, and the name of a socket has at most 107 characters (unix(7))."""
+    with tempfile.TemporaryDirectory(prefix="opkg-", dir="/tmp") as home:
         try:
-            yield Keyring(home=home, fingerprint=fingerprint)
+            yield Path(home)
         finally:
             run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
 
 
-@contextmanager
-def _short_way(folder: Path) -> Iterator[Path]:
-    """A path to `folder` that is short enough: the agent's socket lies in it, and the name of a
-    socket has at most 107 characters (unix(7))."""
-    if len(str(folder / "S.gpg-agent.browser").encode()) <= 107:
-        yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="opkg-", dir="/tmp") as way:
-        home = Path(way) / "gnupg"
-        home.symlink_to(folder)
-        yield home
-
-
 @dataclass(frozen=True, kw_only=True)
 class Verifier:
-    """gpgv with the one key of a `keyring` file."""
+    """gpgv with the keys of a `keyring` file."""
 
     keyring: Path
 
@@ -107,7 +142,7 @@ class Verifier:
 
 @contextmanager
 def verifier(key: Path) -> Iterator[Verifier]:
-    """What checks signatures by the armored public `key`."""
+    """What checks signatures by the armored public keys in the file `key`."""
     with tempfile.TemporaryDirectory(prefix="opkg-") as folder:
         plain = Path(folder) / "key.gpg"
         run(["gpg", "--homedir", folder, "--batch", "--output", plain, "--dearmor", key])

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from opkg.errors import OpkgError
 from opkg.target import Family, Target, TargetTable
 
+# The folder of packages in an archive (deb), or in a repository (rpm).
+PACKAGES = {Family.DEB: "pool", Family.RPM: "packages"}
+
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:~^-]*")
 
 

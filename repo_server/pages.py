@@ -64,7 +64,7 @@ def site(repository: Repository, url: str) -> Site:
         origin=repository.origin,
         slug=re.sub(r"[^a-z0-9]+", "-", repository.origin.lower()).strip("-") or "opkg",
         url=url,
-        openpgp=repository.fingerprint,
+        openpgp=repository.fingerprints[-1],
         root=sha256_file(repository.live / TUF_ROOT),
     )
 

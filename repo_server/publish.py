@@ -1,30 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Publishing: the next generation is made beside the live one and shown by one swap."""
+"""Publishing: the next generation is made beside the live one and shown by one swap.
+
+What did not change is taken from the live generation by links, and packages are in folders that
+all generations share: a publication costs what it changes.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import groupby
 
 from sqlalchemy.orm import Session
 
 from opkg.files import point
 from opkg.target import Family, Target, known_targets
-from repo_server import catalog, debs, opds, rpms, trust
-from repo_server.draft import Draft
-from repo_server.openpgp import keyring
-from repo_server.package import tree_path
-from repo_server.repository import Progress, Repository, changing, settle
-from repo_server.tables import Content, Generation
+from repo_server import debs, history, opds, rpms, trust
+from repo_server.draft import Draft, flush_all
+from repo_server.package import PACKAGES, tree_path
+from repo_server.repository import CURRENT, TOPS, Progress, Repository, changing
+from repo_server.stock import Changes, take_changes
+from repo_server.tables import Generation
 
 # How long clients take the metadata; publish again before it ends.
 LIFETIME = timedelta(days=14)
-# Generations that stay on the disk; files that the metadata of any of them names stay live.
-KEPT = 5
+# What a publication does not change keeps its dates for as long.
+FRESH = timedelta(days=1)
 
 OPENPGP_KEY = "keys/repository.asc"
 TUF_ROOT = f"keys/{trust.ROOT_FILE}"
@@ -32,11 +37,12 @@ TUF_ROOT = f"keys/{trust.ROOT_FILE}"
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """How many packages a publication showed first, in a channel for a target."""
+    """How many packages came into a channel for a target with a publication, and how many left."""
 
     channel: str
     target: str
     packages: int
+    removed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,122 +55,161 @@ class Published:
     changes: tuple[Change, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shelf:
-    """What a channel has for some targets of one folder: its packages and their fragments."""
-
-    packages: Sequence[Content]
-    fragments: dict[tuple[str, str], str]
-
-    def entries(self, kind: str) -> list[str]:
-        return [self.fragments[package.sha256, kind] for package in self.packages]
-
-
 def publish(
     repository: Repository, progress: Progress, *, now: datetime | None = None
 ) -> Published:
-    """Show everything that was added, under new dates, and return what that changed."""
+    """Show everything that was added, and nothing that was removed, and return what that changed.
+    Without any change, all dates are renewed. Raises OpkgError."""
+    with changing(repository, progress) as session:
+        return publish_within(repository, session, progress, now=now)
+
+
+def renew(
+    repository: Repository, progress: Progress, *, age: timedelta, now: datetime | None = None
+) -> Published | None:
+    """Give what is live new dates, if it is as old as `age`, and show nothing else: what waits
+    keeps waiting. Returns None where it is younger."""
+    date = now or datetime.now(UTC)
+    with changing(repository, progress) as session:
+        renewed = history.renewed(session, repository.live_number())
+        if renewed and date - renewed < age:
+            return None
+        return publish_within(repository, session, progress, now=date, renewing=True)
+
+
+def publish_within(
+    repository: Repository,
+    session: Session,
+    progress: Progress,
+    *,
+    now: datetime | None = None,
+    renewing: bool = False,
+) -> Published:
+    """`publish`, or `renew` at any age, within a change that was begun."""
     date = (now or datetime.now(UTC)).replace(microsecond=0)
-    with (
-        changing(repository, progress) as session,
-        keyring(repository.private, repository.fingerprint) as keys,
-    ):
-        before = repository.live_number()
-        # Clients take a lower number than one that they have seen for an attack, so none is used
-        # again, even where the live tree was lost.
-        number = max(before, catalog.last_generation(session)) + 1
-        draft = Draft(
-            repository=repository,
-            keys=keys,
-            number=number,
-            date=date,
-            valid_until=date + LIFETIME,
-        )
-        progress(f"writing generation {draft.number} …")
-        _write(draft, session)
-        _carry_over(draft, session, before)
-        changes = _record(draft, session)
-        settle(repository.directory)
-        point(repository.live, os.path.relpath(draft.root, repository.directory))
-        settle(repository.directory)
-        for folder in draft.root.parent.iterdir():
-            if int(folder.name) <= draft.number - KEPT:
-                shutil.rmtree(folder)
+    before = repository.live_number()
+    # Clients take a lower number than one that they have seen for an attack, so none is used
+    # again, even where the live tree was lost.
+    number = max(before, history.last_generation(session)) + 1
+    draft = Draft(
+        repository=repository,
+        keys=repository.keys,
+        number=number,
+        date=date,
+        valid_until=date + LIFETIME,
+        before=repository.generation(before),
+    )
+    progress(f"writing generation {number} …")
+    changes = Changes() if renewing else take_changes(draft, session)
+    renewed = history.renewed(session, before)
+    if not changes or renewed is None or date - renewed >= FRESH:
+        renewed = date
+    _write(draft, session, changes, old=history.own_files(session, before), anew=renewed == date)
+    _carry_over(draft, session)
+    draft.settle()
+    _record(draft, session, renewed, changed=not renewing)
+    _show(draft)
+    oldest = history.oldest_kept(session, number, date)
+    for folder in draft.root.parent.iterdir():
+        if int(folder.name) < oldest:
+            shutil.rmtree(folder)
     return Published(
-        generation=draft.number,
-        published=draft.date.isoformat(),
+        generation=number,
+        published=date.isoformat(),
         valid_until=draft.valid_until.isoformat(),
-        changes=changes,
+        changes=tuple(
+            Change(
+                channel=one.channel,
+                target=one.target,
+                packages=len(one.come),
+                removed=len(one.gone),
+            )
+            for one in changes.packages
+        ),
     )
 
 
-def _write(draft: Draft, session: Session) -> None:
-    """Write the whole tree but for what earlier generations leave to it."""
+def _write(
+    draft: Draft, session: Session, changes: Changes, *, old: Sequence[str], anew: bool
+) -> None:
+    """Write the whole tree but for what earlier generations leave to it. Unless it is all to be
+    made `anew`, what does not change is taken from the live one, whose lasting files are `old`."""
     draft.write(OPENPGP_KEY, draft.keys.public)
     draft.write(TUF_ROOT, (draft.repository.trust / trust.ROOT_FILE).read_bytes())
     table = known_targets()
-    for channel, rows in groupby(catalog.shelves(session), key=lambda row: row[0]):
+
+    def folder(path: str, changed: bool, write: Callable[[], None]) -> None:
+        if changed or anew or not (draft.before / path).is_dir():
+            write()
+        else:
+            draft.take_over(path, old)
+
+    for channel, rows in groupby(history.shelves(session), key=lambda row: row[0]):
         targets = [table.find(name) for _, name in rows]
-        for _, of_platform in groupby(targets, key=lambda target: target.platform):
-            _write_platform(draft, session, channel, list(of_platform))
-        _write_index(draft, session, channel, targets)
+        for platform, members in groupby(targets, key=lambda target: target.platform):
+            of_platform = list(members)
+            if of_platform[0].family is Family.DEB:
+                folder(
+                    debs.suite_folder(channel, platform),
+                    changes.touch(channel, of_platform),
+                    partial(debs.write_suite, draft, session, channel, of_platform),
+                )
+                continue
+            for target in of_platform:
+                folder(
+                    tree_path(Family.RPM, channel, target.name) + "/repodata",
+                    changes.touch(channel, [target]),
+                    partial(rpms.write_repodata, draft, session, channel, target),
+                )
+        _share(draft, channel, targets)
+        sources = {target.name: opds.source(channel, target) for target in targets}
+        known = all(
+            (draft.before / tree_path(target.family, channel, target.name)).is_dir()
+            for target in targets
+        )
+        folder(
+            f"opd/{channel}",
+            channel in changes.indexes or not known,
+            partial(opds.write_channel, draft, session, channel, sources),
+        )
 
 
-def _write_platform(
-    draft: Draft, session: Session, channel: str, targets: Sequence[Target]
-) -> None:
-    """Write a suite of the channel's archive, or an RPM repository for each of the targets."""
-    if targets[0].family is Family.DEB:
-        shelf = _fill_shelf(draft, session, channel, targets)
-        architectures = [package.architecture for package in shelf.packages]
-        stanzas = zip(architectures, shelf.entries(debs.STANZA), strict=True)
-        debs.write_suite(draft, channel, targets, stanzas)
-        return
-    for target in targets:
-        shelf = _fill_shelf(draft, session, channel, [target])
-        lists = {kind: shelf.entries(kind) for kind in rpms.LISTS}
-        rpms.write_repodata(draft, tree_path(target.family, channel, target.name), target, lists)
+def _share(draft: Draft, channel: str, targets: Sequence[Target]) -> None:
+    """Let the channel's archive and repositories lead to their packages."""
+    folders = {
+        f"{tree_path(target.family, channel, target.name)}/{PACKAGES[target.family]}"
+        for target in targets
+    }
+    for path in sorted(folders):
+        draft.share(path)
 
 
-def _fill_shelf(draft: Draft, session: Session, channel: str, targets: Sequence[Target]) -> Shelf:
-    """Put a channel's packages for `targets`, which share a folder, into the tree."""
-    names = [target.name for target in targets]
-    shelf = Shelf(
-        packages=catalog.on_shelves(session, channel, names),
-        fragments=catalog.fragments(session, channel, names),
-    )
-    for package in shelf.packages:
-        path = tree_path(package.family, channel, names[0], package.path)
-        draft.link_package(path, package.sha256)
-    return shelf
-
-
-def _write_index(draft: Draft, session: Session, channel: str, targets: Sequence[Target]) -> None:
-    packages = catalog.offered_packages(session, channel)
-    offers = [
-        opds.offer(row, packages.get((row.target, row.opkg, row.version), []))
-        for row in catalog.offers(session, channel)
-    ]
-    sources = {target.name: opds.source(channel, target) for target in targets}
-    opds.write_channel(draft, channel, offers, sources)
-
-
-def _carry_over(draft: Draft, session: Session, before: int) -> None:
+def _carry_over(draft: Draft, session: Session) -> None:
     """Keep what clients that hold the metadata of a kept generation may still ask for."""
-    for path in catalog.kept_files(session, since=draft.number - KEPT + 1):
-        origin = draft.repository.generation(before) / path
+    oldest = history.oldest_kept(session, draft.number, draft.date)
+    for path in history.files(session, since=oldest):
+        origin = draft.before / path
         if origin.exists():
             draft.link(path, origin)
 
 
-def _record(draft: Draft, session: Session) -> tuple[Change, ...]:
-    """Note the generation in the catalog, and return what it is the first to show."""
-    changes = tuple(
-        Change(channel=channel, target=target, packages=count)
-        for channel, target, count in catalog.waiting(session)
+def _record(draft: Draft, session: Session, renewed: datetime, *, changed: bool) -> None:
+    """Note the generation in the catalog."""
+    row = Generation(
+        number=draft.number,
+        published=draft.date.isoformat(),
+        renewed=renewed.isoformat(),
+        files="\n".join(sorted(draft.lasting)),
     )
-    files = "\n".join(sorted(draft.lasting))
-    row = Generation(number=draft.number, published=draft.date.isoformat(), files=files)
-    catalog.record(session, row)
+    history.record(session, row, changed=changed)
     session.commit()
-    return changes
+
+
+def _show(draft: Draft) -> None:
+    """Let clients see the generation."""
+    live = draft.repository.live
+    for top in TOPS:
+        if not (live / top).is_symlink():
+            point(live / top, f"{CURRENT}/{top}")
+    point(draft.repository.current, os.path.relpath(draft.root, live))
+    flush_all([live])

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A repository on the disk: where its things are, and which generation is live.
 
-The link `live` alone says what is published. Whatever a killed run left beyond it, in folders or
-in the catalog, is cleared away by the next command that changes the repository.
+The link `live/current` alone says what is published. Whatever a killed run left beyond it, in
+folders or in the catalog, is cleared away by the next command that changes the repository.
 """
 
 from __future__ import annotations
 
+import errno
+import json
 import re
 import shutil
 import tomllib
@@ -15,15 +17,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from opkg.errors import OpkgError
-from opkg.files import locked
-from opkg.run import run
-from repo_server import catalog
+from opkg.files import locked, write_atomic
+from repo_server import catalog, history
+from repo_server.openpgp import Keyring
 
 SETTINGS = "opkg-repo.toml"
 LIVE = "live"
+CURRENT = "current"
+# The published tree's folders.
+TOPS = ("deb", "rpm", "opd", "keys")
 _CHANNEL = re.compile(r"[a-z0-9][a-z0-9+.-]*")
 
 Progress = Callable[[str], None]
@@ -31,11 +37,12 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """A repository's folder and its settings; `fingerprint` is that of its OpenPGP key."""
+    """A repository's folder and its settings; `fingerprints` are those of its OpenPGP keys, the
+    newest last."""
 
     directory: Path
     origin: str
-    fingerprint: str
+    fingerprints: tuple[str, ...]
 
     @property
     def private(self) -> Path:
@@ -43,8 +50,13 @@ class Repository:
         return self.directory / "private"
 
     @property
+    def keys(self) -> Keyring:
+        """The OpenPGP keys."""
+        return Keyring(folder=self.private / "openpgp", fingerprints=self.fingerprints)
+
+    @property
     def trust(self) -> Path:
-        """The TUF keys and the initial root."""
+        """The TUF keys and roots."""
         return self.private / "tuf"
 
     @property
@@ -59,16 +71,26 @@ class Repository:
 
     @property
     def live(self) -> Path:
-        """The published tree."""
+        """What is served: the published tree, its generations, and the packages that they share."""
         return self.directory / LIVE
 
+    @property
+    def current(self) -> Path:
+        """The link to the live generation, which the tops of the tree lead through."""
+        return self.live / CURRENT
+
+    @property
+    def packages(self) -> Path:
+        """The packages that generations share, by their paths in the tree."""
+        return self.live / "packages"
+
     def generation(self, number: int) -> Path:
-        return self.directory / "generations" / str(number)
+        return self.live / "generations" / str(number)
 
     def live_number(self) -> int:
         """The live generation; 0 before the first."""
         try:
-            return int(self.live.readlink().name)
+            return int(self.current.readlink().name)
         except FileNotFoundError:
             return 0
 
@@ -86,7 +108,7 @@ def open_repository(directory: Path) -> Repository:
         return Repository(
             directory=directory.absolute(),
             origin=settings["origin"],
-            fingerprint=settings["openpgp"],
+            fingerprints=tuple(settings["openpgp"]),
         )
     except (FileNotFoundError, NotADirectoryError) as error:
         raise OpkgError(
@@ -98,8 +120,21 @@ def open_repository(directory: Path) -> Repository:
         raise OpkgError(
             f"not the settings of a repository: {error}",
             where=str(path),
-            hint="it needs `origin` and `openpgp`, the key's fingerprint",
+            hint="it needs `origin` and `openpgp`, a list of its keys' fingerprints",
         ) from error
+
+
+def write_settings(repository: Repository) -> None:
+    """Write the settings of a repository."""
+    # A JSON string is a TOML string too, and so are lists of them.
+    settings = {"origin": repository.origin, "openpgp": repository.fingerprints}
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
+    write_atomic(repository.directory / SETTINGS, "\n".join([*lines, ""]))
+
+
+def owner(repository: Repository) -> str:
+    """Whom the repository's OpenPGP keys name."""
+    return f"{repository.origin} (OPKG repository)"
 
 
 def check_channel(channel: str) -> None:
@@ -125,24 +160,38 @@ def changing(repository: Repository, progress: Progress) -> Iterator[Session]:
     ):
         _clear_remains(repository, session)
         try:
-            yield session
-        finally:
+            with _room(repository):
+                yield session
+        except BaseException:
             session.rollback()
             _clear_remains(repository, session)
+            raise
+        session.rollback()
+        shutil.rmtree(repository.staging, ignore_errors=True)
+
+
+@contextmanager
+def _room(repository: Repository) -> Iterator[None]:
+    """Raise OpkgError where the disk is full."""
+    try:
+        yield
+    except (OSError, OperationalError) as error:
+        system = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if not system and "disk is full" not in str(error):
+            raise
+        raise OpkgError(
+            "the disk is full; nothing was changed",
+            where=str(repository.directory),
+            hint="make room: opkg-repo gc removes what nobody needs any more",
+        ) from error
 
 
 def _clear_remains(repository: Repository, session: Session) -> None:
     """Take away what was begun and never went live, now or by a run that was killed."""
     live = repository.live_number()
     shutil.rmtree(repository.staging, ignore_errors=True)
-    for folder in (repository.directory / "generations").glob("*"):
+    for folder in repository.generation(live).parent.glob("*"):
         if int(folder.name) > live:
             shutil.rmtree(folder)
-    catalog.unpublish_after(session, live)
-    session.commit()
-
-
-def settle(directory: Path) -> None:
-    """Put everything on the disk that was written to the file system of `directory`: one call
-    (syncfs) instead of one for each of thousands of links."""
-    run(["sync", "--file-system", directory])
+    if history.unpublish_after(session, live):
+        session.commit()

@@ -4,20 +4,23 @@ read (repodata/, as createrepo_c makes it)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import createrepo_c
 import rpm_rs
+from sqlalchemy.orm import Session
 
 from opkg.errors import IntegrityError, OpkgError
-from opkg.files import sha256_bytes
 from opkg.run import run
 from opkg.target import Family, Target
-from repo_server.draft import Draft, compress
+from repo_server import chunks
+from repo_server.draft import Digest, Draft, measure
+from repo_server.forms import PLAIN, joined, member
 from repo_server.openpgp import Keyring
-from repo_server.package import Package, check_words
+from repo_server.package import Package, check_words, tree_path
 
 # The three lists of a repository: root element and namespaces.
 LISTS = {
@@ -27,6 +30,8 @@ LISTS = {
     "other": "otherdata xmlns='http://linux.duke.edu/metadata/other'",
 }
 CHANGELOG_ENTRIES = 10
+
+Parts = Iterator[bytes]
 
 # Files that one call of rpmkeys takes: well below the limit for a command line.
 _BATCH = 1000
@@ -40,20 +45,22 @@ def sign(paths: Mapping[Path, str], keys: Keyring) -> None:
         try:
             if not rpm_rs.PackageMetadata.open(str(path)).signatures():
                 # rpm_rs, not rpmsign: 7 ms a package instead of 23, and no process.
-                signer = signer or rpm_rs.Signer(keys.secret().encode())
+                signer = signer or rpm_rs.Signer(keys.secret.encode())
                 rpm_rs.Package.resign_in_place(str(path), signer)
         except (RuntimeError, ValueError, OSError) as error:
             raise _damaged(where, str(error)) from error
 
 
-def verify(paths: Mapping[Path, str], key: str, folder: Path) -> None:
-    """Check the digests and the signature of packages by the armored `key`, with rpm's own eyes;
-    `folder` takes rpm's database. Raises IntegrityError for the first that fails."""
-    folder.mkdir(parents=True)
-    key_file = folder / "key.asc"
-    key_file.write_text(key)
+def verify(paths: Mapping[Path, str], keys: Sequence[Path], folder: Path) -> None:
+    """Check the digests and the signature of packages by the armored public `keys`, with rpm's own
+    eyes; `folder` keeps rpm's database of them. Raises IntegrityError for the first that fails."""
     rpmkeys = ["rpmkeys", "--dbpath", str(folder.absolute())]
-    run([*rpmkeys, "--import", key_file])
+    if not folder.is_dir():
+        with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
+            run(["rpmkeys", "--dbpath", fresh, "--import", *keys])
+            Path(fresh).rename(folder)
+            # For the end of the block.
+            Path(fresh).mkdir()
     files = list(paths)
     for start in range(0, len(files), _BATCH):
         batch = files[start : start + _BATCH]
@@ -107,43 +114,49 @@ def read_rpm(path: Path, source_sha256: str, *, where: str) -> Package:
     )
 
 
-def list_text(kind: str, entries: Sequence[str]) -> str:
-    """One of the three lists, from its entries."""
-    root = LISTS[kind]
-    return (
-        f"<?xml version='1.0' encoding='UTF-8'?>\n<{root} packages='{len(entries)}'>\n"
-        f"{''.join(entries)}</{root.partition(' ')[0]}>\n"
-    )
+def group(channel: str, target: str) -> str:
+    """The group (see `chunks`) of a repository's packages."""
+    return f"rpm/{channel}/{target}"
 
 
-def write_repodata(
-    draft: Draft, folder: str, target: Target, lists: Mapping[str, Sequence[str]]
-) -> None:
-    """Write repodata/ into a target's `folder`; `lists` are the entries of each list."""
+def write_repodata(draft: Draft, session: Session, channel: str, target: Target) -> None:
+    """Write repodata/ into a target's folder."""
     form = target.distribution.index_compression[0]
+    folder = tree_path(target.family, channel, target.name)
+    groups = [group(channel, target.name)]
+    entries = chunks.count(session, groups)
     repomd = createrepo_c.Repomd()
     repomd.set_revision(f"{draft.date.timestamp():.0f}")
-    for kind, entries in lists.items():
-        text = list_text(kind, entries).encode()
-        data = compress(form, text)
-        path = f"repodata/{sha256_bytes(data)}-{kind}.xml.{form}"
-        draft.write(f"{folder}/{path}", data, lasting=True)
-        repomd.set_record(_record(kind, path, data, text, draft.date))
+    for kind, root in LISTS.items():
+        chunks.complete(session, groups, kind, [form])
+        head = f"<?xml version='1.0' encoding='UTF-8'?>\n<{root} packages='{entries}'>\n".encode()
+        tail = f"</{root.partition(' ')[0]}>\n".encode()
+
+        def parts(of: str, kind: str = kind, head: bytes = head, tail: bytes = tail) -> Parts:
+            yield member(of, head)
+            yield from chunks.pieces(session, groups, kind, of)
+            yield member(of, tail)
+
+        text = measure(parts(PLAIN))
+        repodata, name = f"{folder}/repodata", f"-{kind}.xml.{form}"
+        path, data = draft.write_named(repodata, name, joined(form, parts(form)))
+        href = path.removeprefix(f"{folder}/")
+        repomd.set_record(_record(kind, href, data, text, draft.date))
     described = repomd.xml_dump()
     draft.write(f"{folder}/repodata/repomd.xml", described)
-    draft.write(f"{folder}/repodata/repomd.xml.asc", draft.keys.detached(described, draft.date))
+    draft.write(f"{folder}/repodata/repomd.xml.asc", draft.keys.detached(described))
     draft.write(f"{folder}/repodata/repomd.xml.key", draft.keys.public)
 
 
 def _record(
-    kind: str, path: str, data: bytes, text: bytes, date: datetime
+    kind: str, path: str, data: Digest, text: Digest, date: datetime
 ) -> createrepo_c.RepomdRecord:
     record = createrepo_c.RepomdRecord(kind)
     record.location_href = path
     record.checksum_type = record.checksum_open_type = "sha256"
-    record.checksum = sha256_bytes(data)
-    record.checksum_open = sha256_bytes(text)
-    record.size = len(data)
-    record.size_open = len(text)
+    record.checksum = data.sha256
+    record.checksum_open = text.sha256
+    record.size = data.size
+    record.size_open = text.size
     record.timestamp = int(date.timestamp())
     return record

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The catalog's tables.
 
-A placement or an offer belongs to the first generation that shows it; without one, it waits for
-the next publication.
+A placement or an offer is shown by the generations from `since` on, and no longer from `until` on.
+Without `since` it waits for the next publication to be shown; with `leaving`, to go. Rows that
+have ended stay for as long as somebody may roll back to them.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from opkg.spec import Part
@@ -31,7 +32,9 @@ class Content(Base):
     architecture: Mapped[str]
     size: Mapped[int]
     path: Mapped[str] = mapped_column(index=True)
-    fragments: Mapped[list[Fragment]] = relationship(order_by="Fragment.kind")
+    fragments: Mapped[list[Fragment]] = relationship(
+        order_by="Fragment.kind", cascade="all, delete-orphan"
+    )
 
 
 class Fragment(Base):
@@ -47,23 +50,31 @@ class Placement(Base):
     """A package is in a channel, for a target (its full name)."""
 
     __tablename__ = "placements"
-    channel: Mapped[str] = mapped_column(primary_key=True)
-    target: Mapped[str] = mapped_column(primary_key=True)
-    sha256: Mapped[str] = mapped_column(ForeignKey(Content.sha256), primary_key=True)
-    generation: Mapped[int | None] = mapped_column(index=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str]
+    target: Mapped[str]
+    sha256: Mapped[str] = mapped_column(ForeignKey(Content.sha256), index=True)
+    since: Mapped[int | None] = mapped_column(index=True)
+    until: Mapped[int | None] = mapped_column(index=True)
+    leaving: Mapped[bool] = mapped_column(default=False)
     content: Mapped[Content] = relationship()
+    __table_args__ = (Index("placements_leaving", "leaving", sqlite_where=text("leaving = 1")),)
 
 
 class Offer(Base):
     """A version of an OPKG is in a channel, for a target; `info` is its OpkgInfo as JSON."""
 
     __tablename__ = "offers"
-    channel: Mapped[str] = mapped_column(primary_key=True)
-    target: Mapped[str] = mapped_column(primary_key=True)
-    opkg: Mapped[str] = mapped_column(primary_key=True)
-    version: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str]
+    target: Mapped[str]
+    opkg: Mapped[str] = mapped_column(index=True)
+    version: Mapped[str]
     info: Mapped[str]
-    generation: Mapped[int | None] = mapped_column(index=True)
+    since: Mapped[int | None] = mapped_column(index=True)
+    until: Mapped[int | None] = mapped_column(index=True)
+    leaving: Mapped[bool] = mapped_column(default=False)
+    __table_args__ = (Index("offers_leaving", "leaving", sqlite_where=text("leaving = 1")),)
 
 
 class OfferedPackage(Base):
@@ -73,16 +84,54 @@ class OfferedPackage(Base):
     target: Mapped[str] = mapped_column(primary_key=True)
     opkg: Mapped[str] = mapped_column(primary_key=True)
     opkg_version: Mapped[str] = mapped_column(primary_key=True)
-    sha256: Mapped[str] = mapped_column(ForeignKey(Content.sha256), primary_key=True)
+    sha256: Mapped[str] = mapped_column(ForeignKey(Content.sha256), primary_key=True, index=True)
     part: Mapped[Part | None]
     content: Mapped[Content] = relationship()
 
 
+class Shelf(Base):
+    """A channel has lists for a target, be they empty."""
+
+    __tablename__ = "shelves"
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    target: Mapped[str] = mapped_column(primary_key=True)
+
+
+class Chunk(Base):
+    """Some hundred entries of a group: the entries that lists share (see `repo_server.chunks`)."""
+
+    __tablename__ = "chunks"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    group: Mapped[str] = mapped_column(index=True)
+    entries: Mapped[int]
+
+
+class Entry(Base):
+    """In which chunk of a group an entry is."""
+
+    __tablename__ = "entries"
+    group: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    chunk: Mapped[int] = mapped_column(ForeignKey(Chunk.id), index=True)
+
+
+class Piece(Base):
+    """What a chunk gives to one list, in one of its forms."""
+
+    __tablename__ = "pieces"
+    chunk: Mapped[int] = mapped_column(ForeignKey(Chunk.id), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    form: Mapped[str] = mapped_column(primary_key=True)
+    data: Mapped[bytes]
+
+
 class Generation(Base):
-    """A publication. `files` (one a line) are its files whose names change with their content:
-    later generations keep them for clients that still hold this one's metadata."""
+    """A publication. No metadata in it are older than `renewed`. `files` (one a line) are its
+    files whose names change with their content: later generations keep them for clients that
+    still hold this one's metadata."""
 
     __tablename__ = "generations"
     number: Mapped[int] = mapped_column(primary_key=True)
     published: Mapped[str]
+    renewed: Mapped[str]
     files: Mapped[str]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -225,6 +226,19 @@ class Repo:
     def live(self) -> Path:
         return self.directory / "live"
 
+    @property
+    def generations(self) -> Path:
+        return self.live / "generations"
+
+    @property
+    def number(self) -> int:
+        """The live generation."""
+        return int((self.live / "current").readlink().name)
+
+    def packages(self, path: str) -> str:
+        """The text of a list of Debian packages, for the folder of its architecture."""
+        return gzip.decompress((self.live / path / "Packages.gz").read_bytes()).decode()
+
     def start(self, command: str, *arguments: str | Path) -> subprocess.Popen[str]:
         argv = [sys.executable, "-m", "repo_server", command, self.directory, *arguments]
         return subprocess.Popen(
@@ -261,7 +275,7 @@ class Repo:
             rows = list(database.iterdump())
         files = [
             f"{path.relative_to(self.directory)} {sha256_file(path) if path.is_file() else ''}"
-            for top in ("pool", "staging", "generations")
+            for top in ("pool", "staging", "live/generations", "live/packages")
             for path in sorted((self.directory / top).rglob("*"))
         ]
         return rows, files

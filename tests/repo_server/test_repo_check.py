@@ -23,7 +23,6 @@ CHECKED = [
     "deb/testing/dists/debian-12/InRelease",
     "deb/testing/dists/debian-12/Release",
     "deb/testing/dists/debian-12/Release.gpg",
-    "deb/testing/dists/debian-12/main/binary-amd64/Packages",
     "deb/testing/dists/debian-12/main/binary-amd64/Packages.gz",
     "deb/testing/dists/debian-12/main/binary-amd64/Packages.xz",
     "deb/testing/dists/debian-12/main/binary-amd64/by-hash/SHA256/*",

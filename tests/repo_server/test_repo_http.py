@@ -56,7 +56,7 @@ def test_serve_tells_that_a_port_is_taken(published, address):
 
 
 def test_every_file_is_served_as_it_is(published, address):
-    root = published.live.resolve()
+    root = published.live / "current"
     for path in root.rglob("*"):
         if path.is_file():
             reply = requests.get(address + str(path.relative_to(root)), timeout=10)
@@ -140,7 +140,7 @@ def test_what_can_change_is_asked_for_again(client, published, package):
         "catalog.sqlite",
         "opkg-repo.toml",
         "pool",
-        "generations/1/keys/root.json",
+        "generations/1/private/tuf/root.pem",
         "live/keys/root.json",
         "deb/",
         "deb/testing/",
@@ -168,7 +168,7 @@ def test_home_page_tells_how_to_use_the_repository(client, published):
         "URIs: http://packages.example/deb/testing",
         "Suites: debian-12",
         "Signed-By: /etc/apt/keyrings/oscar.asc",
-        "baseurl=http://packages.example/rpm/testing/demo-rpm-9-x86_64/",
+        "mirrorlist=http://packages.example/mirrorlist/rpm/testing/demo-rpm-9-x86_64",
         "repo_gpgcheck=1",
         "zypper addrepo",
         "debian-12-x86_64",
@@ -202,7 +202,7 @@ def test_empty_repository_has_a_page(make_repo):
 
 def test_health_fails_when_nothing_is_live(make_repo):
     repo = make_repo()
-    (repo.directory / "live").unlink()
+    (repo.live / "current").unlink()
     client = create_app(open_repository(repo.directory)).test_client()
     assert client.get("/healthz").status_code == 503
 

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the generations showed, in the catalog: what waits, what goes, and what was there once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import NamedTuple, cast
+
+from sqlalchemy import ColumnElement, CursorResult, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Session
+
+from repo_server.tables import Content, Generation, Offer, Placement, Shelf
+
+# Generations that stay on the disk; files that the metadata of any of them names stay live …
+KEPT = 5
+# … and so do those that were live a moment ago, however many followed: a client may be using one.
+GRACE = timedelta(minutes=10)
+
+_TABLES = (Placement, Offer)
+# The session's objects need not follow: none is used after.
+_PLAIN = {"synchronize_session": False}
+
+
+class Row(NamedTuple):
+    """A package, as far as lists are concerned."""
+
+    architecture: str
+    sha256: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """What the next publication does to a channel for one target: packages that come and go."""
+
+    channel: str
+    target: str
+    come: tuple[Row, ...]
+    gone: tuple[Row, ...]
+
+
+def pending_packages(session: Session) -> list[Pending]:
+    """What waits, by channel and target."""
+    found: dict[tuple[str, str], tuple[list[Row], list[Row]]] = {}
+    for place, condition in enumerate((_waiting(Placement), Placement.leaving)):
+        query = (
+            select(
+                Placement.channel,
+                Placement.target,
+                Content.architecture,
+                Content.sha256,
+                Content.path,
+            )
+            .join(Content)
+            .where(condition)
+            .order_by(Content.path)
+        )
+        for channel, target, *row in session.execute(query):
+            found.setdefault((channel, target), ([], []))[place].append(Row(*row))
+    return [
+        Pending(channel=channel, target=target, come=tuple(come), gone=tuple(gone))
+        for (channel, target), (come, gone) in sorted(found.items())
+    ]
+
+
+def pending_offers(session: Session) -> dict[str, tuple[list[int], list[int]]]:
+    """The offers that come and go, by channel."""
+    found: dict[str, tuple[list[int], list[int]]] = {}
+    for place, condition in enumerate((_waiting(Offer), Offer.leaving)):
+        for channel, number in session.execute(select(Offer.channel, Offer.id).where(condition)):
+            found.setdefault(channel, ([], []))[place].append(number)
+    return found
+
+
+def shelves(session: Session) -> list[tuple[str, str]]:
+    """Every pair of channel and target that has lists, in order."""
+    query = select(Shelf.channel, Shelf.target).order_by(Shelf.channel, Shelf.target)
+    return [(channel, target) for channel, target in session.execute(query)]
+
+
+def open_shelves(session: Session, names: Iterable[tuple[str, str]]) -> None:
+    """Let pairs of channel and target have lists from now on."""
+    rows = [{"channel": channel, "target": target} for channel, target in names]
+    if rows:
+        session.execute(insert(Shelf).on_conflict_do_nothing(), rows)
+
+
+def record(session: Session, generation: Generation, *, changed: bool) -> None:
+    """Note a generation; where it `changed` anything, it shows what waited and not what left."""
+    session.add(generation)
+    for table in _TABLES if changed else ():
+        number = generation.number
+        for statement in (
+            update(table).where(_waiting(table)).values(since=number),
+            update(table).where(table.leaving).values(until=number, leaving=False),
+        ):
+            session.execute(statement, execution_options=_PLAIN)
+
+
+def unpublish_after(session: Session, number: int) -> bool:
+    """Let what only generations after `number` changed wait for the next publication again;
+    false where there is nothing of that kind."""
+    found = False
+    for table in _TABLES:
+        for statement in (
+            update(table).where(table.since > number).values(since=None),
+            update(table).where(table.until > number).values(until=None, leaving=True),
+        ):
+            result = session.execute(statement, execution_options=_PLAIN)
+            found |= cast("CursorResult[object]", result).rowcount > 0
+    return found
+
+
+def last_generation(session: Session) -> int:
+    """The highest number that a generation ever had, live or not; 0 before the first."""
+    return session.scalar(select(func.max(Generation.number))) or 0
+
+
+def oldest_kept(session: Session, number: int, now: datetime) -> int:
+    """The oldest generation that is kept once `number` is live."""
+    query = (
+        select(Generation.number, Generation.published)
+        .where(Generation.number <= number)
+        .order_by(Generation.number.desc())
+    )
+    oldest = max(number - KEPT + 1, 1)
+    # Each was live until the next one came.
+    for (_, until), (earlier, _) in pairwise(session.execute(query)):
+        if now - datetime.fromisoformat(until) > GRACE:
+            break
+        oldest = min(oldest, earlier)
+    return oldest
+
+
+def files(session: Session, *, since: int) -> list[str]:
+    """The files that the generations from number `since` on want kept."""
+    query = select(Generation.files).where(Generation.number >= since).order_by(Generation.number)
+    return [file for files in session.scalars(query) for file in files.splitlines()]
+
+
+def own_files(session: Session, number: int) -> list[str]:
+    """The lasting files of a generation itself."""
+    text = session.scalar(select(Generation.files).where(Generation.number == number))
+    return (text or "").splitlines()
+
+
+def renewed(session: Session, number: int) -> datetime | None:
+    """Since when no metadata of a generation are older; None where there is no such one."""
+    text = session.scalar(select(Generation.renewed).where(Generation.number == number))
+    return datetime.fromisoformat(text) if text else None
+
+
+def _waiting(table: type[Placement] | type[Offer]) -> ColumnElement[bool]:
+    return table.since.is_(None)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a publication changes: packages and offers that come and go, taken into the chunks of
+their lists, and packages into the folders of the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from sqlalchemy.orm import Session
+
+from opkg.target import Family, Target, known_targets
+from repo_server import catalog, chunks, debs, history, opds, rpms
+from repo_server.draft import Draft
+from repo_server.history import Pending, Row
+from repo_server.package import tree_path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What changes, by channel and target, and the channels whose offers change."""
+
+    packages: tuple[Pending, ...] = ()
+    indexes: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.packages or self.indexes)
+
+    def touch(self, channel: str, targets: Sequence[Target]) -> bool:
+        """Whether a list that is for one of `targets` changes."""
+        names = {target.name for target in targets}
+        return any(one.channel == channel and one.target in names for one in self.packages)
+
+
+def take_changes(draft: Draft, session: Session) -> Changes:
+    """Take all that waits into the chunks of the lists and into the folders of packages."""
+    packages = history.pending_packages(session)
+    history.open_shelves(session, ((one.channel, one.target) for one in packages))
+    table = known_targets()
+    for one in packages:
+        target = table.find(one.target)
+        for row in one.come:
+            path = tree_path(target.family, one.channel, target.name, row.path)
+            draft.share_package(path, row.sha256)
+        for group, come, gone in _groups(session, one, target):
+            chunks.update(
+                session,
+                group,
+                come=come,
+                gone=gone,
+                forms=target.distribution.index_compression,
+                render=_render(session),
+            )
+    offers = history.pending_offers(session)
+    for channel, (new, old) in offers.items():
+        chunks.update(
+            session,
+            opds.group(channel),
+            come=[str(number) for number in new],
+            gone=[str(number) for number in old],
+            forms=(),
+            render=lambda keys: opds.render(session, keys),
+        )
+    return Changes(packages=tuple(packages), indexes=frozenset(offers))
+
+
+def _render(session: Session) -> chunks.Render:
+    """What the lists say of packages: their fragments one after the other."""
+
+    def render(keys: Sequence[str]) -> dict[str, bytes]:
+        found = catalog.fragments(session, keys)
+        return {kind: "".join(texts).encode() for kind, texts in found.items()}
+
+    return render
+
+
+def _groups(
+    session: Session, pending: Pending, target: Target
+) -> Iterable[tuple[str, list[str], list[str]]]:
+    """The groups that are changed, with the digests of what comes and goes."""
+    # A suite has a package once, whichever of its platform's targets it came for.
+    sharing = [
+        name
+        for channel, name in history.shelves(session)
+        if channel == pending.channel
+        and (name == target.name or target.family is Family.DEB)
+        and known_targets().find(name).platform == target.platform
+    ]
+
+    def stays(row: Row) -> bool:
+        return catalog.is_placed(session, row.sha256, pending.channel, sharing)
+
+    rows = [(row, True) for row in pending.come]
+    rows += [(row, False) for row in pending.gone if not stays(row)]
+    rows.sort(key=lambda row: _group(pending, target, row[0]))
+    for group, members in groupby(rows, key=lambda row: _group(pending, target, row[0])):
+        found = list(members)
+        yield (
+            group,
+            [row.sha256 for row, comes in found if comes],
+            [row.sha256 for row, comes in found if not comes],
+        )
+
+
+def _group(pending: Pending, target: Target, row: Row) -> str:
+    if target.family is Family.DEB:
+        return debs.group(pending.channel, target.platform, row.architecture)
+    return rpms.group(pending.channel, target.name)
