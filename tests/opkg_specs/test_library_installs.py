@@ -23,6 +23,7 @@ OPKGS = [
 ]
 # What has to run while an OPKG's own tests do, since no systemd starts it here.
 SERVICES = {
+    "ganglia": "gmond",
     "loghost": "rsyslogd",
     "munge": "install -d -o munge /run/munge; runuser -u munge munged",
     "ntpconfig": "chronyd -x",  # -x: the clock is not touched
@@ -31,11 +32,16 @@ SERVICES = {
 # What an OPKG is known by to have been set up on the head node.
 WRITES = {
     "c3": "/etc/c3.conf",
+    "ganglia": "/etc/ganglia/gmond.conf.before-oscar",
+    "hdf5": "/etc/profile.d/oscar-hdf5.sh",
     "loghost": "/etc/rsyslog.d/10-oscar-loghost.conf",
+    "mpich": "/etc/mpich/machines",
     "nfs": "/etc/exports.d/oscar.exports",
     "ntpconfig": "/etc/chrony/conf.d/oscar-server.conf",
+    "openmpi": "/etc/openmpi/machines",
     "openssh": "/etc/ssh/ssh_known_hosts",
     "pfilter": "/etc/pfilter.nft",
+    "slurm": "/etc/slurm/slurm.conf",
 }
 # Two nodes are defined, and none of them is up.
 NODES = "printf 'node1\\nnode2\\n' > /tmp/nodes"
