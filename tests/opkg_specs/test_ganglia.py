@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
-from tests.opkg_specs.conftest import Sandbox
+from tests.opkg_specs.conftest import SPECS, Sandbox
 
 GMOND = """\
 globals {
@@ -92,12 +94,13 @@ def test_done_twice_is_as_once_and_taken_back_as_never(head: Sandbox) -> None:
 def test_an_image_has_no_gmetad(head: Sandbox) -> None:
     head.write("/opt/image/etc/ganglia/gmond.conf", GMOND)
     before = head.files()
+    shutil.copy2(SPECS / "ganglia/scripts/write-conf", head.root / "opkg")
     assert head.run("ganglia", "api-post-image", "/opt/image").status == 0
     after = head.files()
-    assert "oscar-server" in after["/opt/image/etc/ganglia/gmond.conf"]
-    assert {path for path in after if path.startswith("/etc")} == {
-        path for path in before if path.startswith("/etc")
-    }
+    changed = {path for path in after if after[path] != before.get(path)}
+    conf = "/opt/image/etc/ganglia/gmond.conf"
+    assert changed == {conf, f"{conf}.before-oscar"}
+    assert "oscar-server" in after[conf]
 
 
 @pytest.mark.parametrize(
