@@ -20,6 +20,7 @@ NAMES = (
 _ANY_CASE = {name.lower(): name for name in NAMES}
 # SPDX specification, annex D: a licence of one's own.
 _OWN = re.compile(r"(?:DocumentRef-[A-Za-z0-9.-]+:)?LicenseRef-[A-Za-z0-9.-]+")
+_SPDX = re.compile(r"[A-Za-z0-9.+:()\s-]+")
 _LONGEST = 500
 _HINT = "write an SPDX expression, for example GPL-2.0-or-later"
 
@@ -41,6 +42,9 @@ def _spdx(text: str) -> tuple[str, str, str]:
     # Only here: it reads a megabyte of licences, which the names above need not wait for.
     from license_expression import get_spdx_licensing
 
+    if not _SPDX.fullmatch(text):
+        # The library stumbles over some of what can never be an expression.
+        return text, f"“{text}” is not a known licence", _HINT
     licensing = get_spdx_licensing()
     # The licences of one's own are none that the list could know.
     result = licensing.validate(_OWN.sub("MIT", text))

@@ -108,3 +108,19 @@ def test_opd_page(tmp_path: Path, served: Served) -> None:
         )
     assert re.search(r"^c3 +6\S+ installed +6\S+ installed", done.stdout, re.M)
     assert list((tmp_path / "files").glob("c3_*.deb"))
+
+
+def test_the_formats_examples_are_an_opkg_that_builds(tmp_path: Path) -> None:
+    text = (TOP / "docs/opkg-format.md").read_text()
+    config = re.findall(r"^```xml\n(.*?)^```", text, re.M | re.S)[0]
+    names, recipe = re.findall(r"^```toml\n(.*?)^```", text, re.M | re.S)
+    source = tmp_path / "hello"
+    (source / "src").mkdir(parents=True)
+    (source / "config.xml").write_text(config)
+    (source / "names.toml").write_text(names)
+    # The pattern of what is left out has nothing to match here.
+    (source / "build.toml").write_text(recipe)
+    (source / "src/hello").write_text("#!/bin/sh\necho hello\n")
+    done = follow("opkgc lint hello && opkgc build hello -t debian-12 -t rocky-9 -o out", tmp_path)
+    assert "0 errors" in done.stderr
+    assert len(list(tmp_path.glob("out/*/*hello*.[dr]*"))) == 8
