@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 
+from opkg.errors import OpkgError
 from opkg.resolve import PACKAGES_DIR, NativePackage, PackagedFile
 from opkg.target import Family
 
@@ -50,7 +51,14 @@ def _script(moment: str, file: PackagedFile, opkg: str, family: Family) -> str:
 
 
 def _embedded(file: PackagedFile) -> str:
-    text = file.origin.read_text()
+    try:
+        text = file.origin.read_text()
+    except UnicodeDecodeError as error:
+        raise OpkgError(
+            "the script is not in UTF-8, and rpm takes no other text",
+            where=str(file.origin),
+            hint=f"iconv -f latin1 -t utf8 {file.origin.name}",
+        ) from error
     mark = "END_" + hashlib.sha256(text.encode()).hexdigest()[:16]
     ending = "" if text.endswith("\n") else "\n"
     return (

@@ -143,9 +143,12 @@ class ConfigReader:
         """The name of another OPKG."""
         name = self.package_name(node, text)
         legal = legal_name(name)
-        if NAME.fullmatch(name) or not NAME.fullmatch(legal):
-            return name
-        self.warn(node, f"the OPKG “{name}” is read as “{legal}”", f"write {legal}")
+        if not NAME.fullmatch(legal):
+            self.error(
+                node, f"“{name}” is not the name of an OPKG", "see the OPKG's own config.xml"
+            )
+        elif name != legal:
+            self.warn(node, f"the OPKG “{name}” is read as “{legal}”", f"write {legal}")
         return legal
 
     def package_name(self, node: Element, text: str) -> str:

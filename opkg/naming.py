@@ -13,7 +13,9 @@ _NEVER = re.compile(r"[\s,|<>=\"'&;\\]")
 
 def legal_name(text: str) -> str:
     """A text made into a name for an OPKG, as far as it can be: small letters, and dashes for
-    what is not allowed."""
+    what is not allowed. A name stays as it is."""
+    if NAME.fullmatch(text):
+        return text
     return re.sub(r"[^a-z0-9+.-]+", "-", text.lower()).strip("+.-")
 
 

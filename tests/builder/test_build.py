@@ -298,6 +298,15 @@ def test_a_link_that_leads_out_of_the_opkg_is_refused(opkg: Write, tmp_path: Pat
     assert not (tmp_path / "out" / DEB / "manifest.json").exists()
 
 
+def test_a_script_that_no_package_can_carry_is_refused(opkg: Write, tmp_path: Path) -> None:
+    source = opkg(files={"scripts/client-pre-install": ""})
+    (source / "scripts/client-pre-install").write_bytes("#!/bin/sh\n# é\n".encode("latin-1"))
+    done = opkgc("build", source, "-t", "debian-12", "-o", tmp_path / "out", check=False)
+    assert done.returncode == 1
+    assert "the script is not in UTF-8" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_configuration_files_are_kept_as_such(opkg: Write, tmp_path: Path) -> None:
     out = tmp_path / "out"
     opkgc("build", opkg(recipe=True), *BOTH, "-o", out)

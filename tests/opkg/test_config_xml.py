@@ -149,7 +149,12 @@ def test_what_would_be_lost_is_an_error_with_its_line(
 
 
 def test_all_faults_come_at_once(tmp_path: Path) -> None:
-    text = CONFIG.replace("core", "vital").replace("1:2.0-1", "two").replace("max@", " ").replace("<uri>", "<uri>x</uri><uri>")
+    text = (
+        CONFIG.replace("core", "vital")
+        .replace("1:2.0-1", "two")
+        .replace("max@", " ")
+        .replace("<uri>", "<uri>x</uri><uri>")
+    )
     assert len(faults(tmp_path, text)) == 3
 
 

@@ -39,9 +39,10 @@ def test_lines_are_handed_over_as_they_come() -> None:
 
 def test_an_interrupted_command_leaves_no_child(tmp_path: Path) -> None:
     script = f"""
-import signal, sys
+from pathlib import Path
 from opkg.run import run
-run(["sh", "-c", "sleep 300 & echo $! > {tmp_path}/pid; wait"])
+tell = Path("{tmp_path}/pid").write_text
+run(["sh", "-c", "sleep 300 & echo $!; wait"], on_line=tell)
 """
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
