@@ -129,6 +129,13 @@ def _enter(
     )
 
 
+def _archives() -> Path:
+    """The packages of Debian's that were fetched."""
+    folder = cache_root() / "opkg-library-archives"
+    (folder / "partial").mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 @dataclass(frozen=True, kw_only=True)
 class Library:
     """A folder with all packages of the library, and what each requires of the others."""
@@ -169,35 +176,39 @@ class Machine:
         """Run a piece of shell that has to succeed, and return what it printed."""
         return _succeeded(self.run(script))
 
-    def install(self, *packages: str) -> None:
-        """Install packages with all that they need, through apt. Archives that some test has
-        fetched already are not fetched again."""
-        archives = cache_root() / "opkg-library-archives"
-        (archives / "partial").mkdir(parents=True, exist_ok=True)
-        mounts = [(self.library.folder, "/opkgs"), (archives, "/var/cache/apt/archives")]
-        install = f"{GET} -o Debug::NoLocking=1 install {self._named(packages)} < /dev/null"
-        with locked(archives.with_suffix(".lock")):
-            fetch = f"{install} --download-only"
-            _succeeded(_enter(self.root, fetch, mounts=mounts, outside=True))
-        _succeeded(_enter(self.root, install, mounts=mounts))
-
-    def needs_of_debian(self, *packages: str) -> list[str]:
-        """The packages of Debian's that an installation would bring."""
-        said = self.check(f"{GET} -s install {self._named(packages)}")
-        names = [line.split()[1] for line in said.splitlines() if line.startswith("Inst ")]
+    def fetch(self, *packages: str) -> list[str]:
+        """Fetch what Debian's archive has of an installation, unless some test has done that
+        already. Returns the names of those packages that are not installed yet."""
+        with locked(_archives().with_suffix(".lock")):
+            said = self._apt(f"install {self._named(packages)} --download-only -q=1", outside=True)
+        new = re.search(r"^The following NEW packages .*\n((?:  .*\n)+)", said, re.MULTILINE)
+        names = new[1].split() if new else []
         return [name for name in names if name not in self.library.requires]
+
+    def put(self, *packages: str) -> None:
+        """Install packages for which all has been fetched."""
+        self._apt(f"install {self._named(packages)}")
+
+    def install(self, *packages: str) -> None:
+        """Install packages with all that they need, through apt."""
+        self.fetch(*packages)
+        self.put(*packages)
+
+    def purge_ours(self) -> None:
+        """Remove every package of the library, with its configuration."""
+        installed = self.check("dpkg-query -W -f '${Package}\\n'").split()
+        self._apt("purge " + shlex.join(sorted(self.library.requires.keys() & set(installed))))
+
+    def _apt(self, words: str, *, outside: bool = False) -> str:
+        mounts = [(self.library.folder, "/opkgs"), (_archives(), "/var/cache/apt/archives")]
+        script = f"{GET} -o Debug::NoLocking=1 {words} < /dev/null"
+        return _succeeded(_enter(self.root, script, mounts=mounts, outside=outside))
 
     def _named(self, packages: Iterable[str]) -> str:
         """Packages as apt is told of them: those of the library by their archives."""
         ours = self.library.requires.keys() & set(packages)
         archives = [f"/opkgs/{path.name}" for path in self.library.closure(ours)]
         return shlex.join([*archives, *(set(packages) - ours)])
-
-    def purge_ours(self) -> None:
-        """Remove every package of the library, with its configuration."""
-        installed = self.check("dpkg-query -W -f '${Package}\\n'").split()
-        ours = sorted(self.library.requires.keys() & set(installed))
-        self.check(f"{GET} purge {shlex.join(ours)}")
 
     def state(self) -> list[str]:
         """All files with owners, modes and targets of links; of those that can be configured or

@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-from tests.opkg_specs.conftest import SPECS, Sandbox
+from tests.opkg_specs.conftest import Sandbox
+from tests.opkg_specs.running import SPECS
 
 GMOND = """\
 globals {
@@ -94,7 +95,7 @@ def test_done_twice_is_as_once_and_taken_back_as_never(head: Sandbox) -> None:
 def test_an_image_has_no_gmetad(head: Sandbox) -> None:
     head.write("/opt/image/etc/ganglia/gmond.conf", GMOND)
     before = head.files()
-    shutil.copy2(SPECS / "ganglia/scripts/write-conf", head.root / "opkg")
+    shutil.copytree(SPECS / "ganglia/scripts", head.root / "opkg")
     assert head.run("ganglia", "api-post-image", "/opt/image").status == 0
     after = head.files()
     changed = {path for path in after if after[path] != before.get(path)}

@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-from tests.opkg_specs.conftest import SPECS, Sandbox, ran
+from tests.opkg_specs.conftest import Sandbox
+from tests.opkg_specs.running import SPECS, ran
 
 VARIABLE = "HDF5_USE_FILE_LOCKING"
 

@@ -36,6 +36,7 @@ WRITES = {
     "hdf5": "/etc/profile.d/oscar-hdf5.sh",
     "loghost": "/etc/rsyslog.d/10-oscar-loghost.conf",
     "mpich": "/etc/mpich/machines",
+    "nodestatus": "/etc/nodestatus.conf",
     "nfs": "/etc/exports.d/oscar.exports",
     "ntpconfig": "/etc/chrony/conf.d/oscar-server.conf",
     "openmpi": "/etc/openmpi/machines",
@@ -51,16 +52,12 @@ HEAD_PHASES = (
 )  # fmt: skip
 IMAGE_PHASES = ("client-post-install",)
 TESTS = """
-for test in test_root test_user; do
-    [ ! -x testing/$test ] || case $test in
-        test_root) testing/test_root ;;
-        test_user)
-            useradd --create-home oscartst
-            su - oscartst -c "$PWD/testing/test_user"
-            userdel --remove oscartst 2> /dev/null
-            ;;
-    esac
-done
+[ ! -x testing/test_root ] || testing/test_root
+if [ -x testing/test_user ]; then
+    useradd --create-home oscartst
+    su - oscartst -c "$PWD/testing/test_user"
+    userdel --remove oscartst 2> /dev/null
+fi
 """
 
 
@@ -86,10 +83,10 @@ def test_installs_works_twice_and_goes(name: str, machines: tuple[Machine, Machi
     before = {}
     for machine, packages in parts.items():
         # What Debian's packages leave behind is not our doing: they are there before and after.
-        if needed := machine.needs_of_debian(*packages):
-            machine.install(*needed)
+        if needed := machine.fetch(*packages):
+            machine.put(*needed)
         before[machine] = machine.state()
-        machine.install(*packages)
+        machine.put(*packages)
 
     def set_up() -> list[list[str]]:
         run_phases(image, name, IMAGE_PHASES)
