@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -218,10 +219,23 @@ def test_a_failing_script_leaves_the_images_as_they_were(world: World) -> None:
     ]
 
 
-def _spoil(path: Path) -> None:
-    """Change a byte in the middle of a file, in a copy of its own: others share its content."""
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+@contextmanager
+def _spoiled(tree: Path, pattern: str) -> Iterator[None]:
+    """A byte in the middle of the files that match is another one for a while. The files are
+    replaced, not written to: others share their content."""
+    kept = {path: path.read_bytes() for path in tree.resolve().glob(pattern)}
+    assert kept, f"nothing matches {pattern}"
+    for path, data in kept.items():
+        middle = len(data) // 2
+        _replace(path, data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+    try:
+        yield
+    finally:
+        for path, data in kept.items():
+            _replace(path, data)
+
+
+def _replace(path: Path, data: bytes) -> None:
     path.unlink()
     path.write_bytes(data)
 
@@ -243,13 +257,11 @@ def test_what_was_changed_on_the_way_is_refused(world: World, image: str, patter
     root = world.deb if image == "deb" else world.rpm
     world.opd("remove", "second", "--image", world.deb if image == "deb" else "compute-rpm")
     before = look(root)
-    for path in world.repository.joinpath("live").resolve().glob(pattern):
-        _spoil(path)
     name = world.deb if image == "deb" else "compute-rpm"
-    done = world.opd("install", "second", "--image", name, check=False)
+    with _spoiled(world.repository / "live", pattern):
+        done = world.opd("install", "second", "--image", name, check=False)
     assert done.returncode == 1
     assert look(root) == before
-    world.publish()
     world.opd("install", "second", "--image", name)
     assert world.version(root, "opkg-second-client")
 
@@ -259,13 +271,11 @@ def test_a_changed_index_is_refused_and_the_old_one_stays(world: World, pattern:
     world.opd("update")
     before = world.opd("list", "--json").stdout
     world.publish(third={})
-    for path in world.repository.joinpath("live/opd/stable").resolve().glob(pattern):
-        _spoil(path)
-    done = world.opd("update", check=False)
+    with _spoiled(world.repository / "live/opd/stable", pattern):
+        done = world.opd("update", check=False)
     assert done.returncode == 1
     assert "is not what its pinned key vouches for" in done.stderr
     assert world.opd("list", "--json").stdout == before
-    world.publish()
     world.opd("update")
 
 
