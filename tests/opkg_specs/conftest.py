@@ -78,7 +78,9 @@ class Sandbox:
     def _run(self, words: list[str], env: dict[str, str]) -> Ran:
         home = self.root / "home"
         environment = {"PATH": "/usr/sbin:/usr/bin", "OSCAR_PACKAGE_HOME": "/opkg", **env}
-        argv = ["bwrap", "--clearenv", "--unshare-all", "--hostname", "head1", "--die-with-parent"]
+        # Each namespace by name: “all” means one of users too, which a chroot cannot have.
+        argv = ["bwrap", "--clearenv", "--unshare-net", "--unshare-pid", "--unshare-ipc"]
+        argv += ["--unshare-uts", "--hostname", "head1", "--die-with-parent"]
         for name in ("bin", "sbin", "lib", "lib64"):
             argv += ["--symlink", f"usr/{name}", f"/{name}"]
             if Path("/usr", name).is_dir():
