@@ -14,12 +14,12 @@ from builder import build as builder
 from builder.build import Job, Result, Status
 from builder.scaffold import scaffold
 from builder.show import as_text, packages_of
-from opkg.config_old import Generation
 from opkg.console import print_json, print_table, run_command, say, show_error
 from opkg.convert import CONFIG, KEPT
 from opkg.convert import convert as convert_opkg
 from opkg.directory import read_opkg
 from opkg.errors import Diagnostic, InvalidInputError, OpkgError
+from opkg.generation import Generation
 from opkg.recipe import check_recipe, read_recipe
 from opkg.target import Target, known_targets
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from opkg.changelog_reader import read_version
 from opkg.config_reader import SUMMARY_LIMIT, Children, ConfigReader
 from opkg.findings import expected
+from opkg.generation import CONVERT, Generation
 from opkg.older import architecture_words, distribution_words, older
 from opkg.older_filters import Condition, both, merged, section_of
 from opkg.spec import (
@@ -33,33 +33,6 @@ from opkg.spec import (
 )
 from opkg.xml_file import Element
 
-
-class Generation(StrEnum):
-    """The forms that config.xml has had."""
-
-    DTD = "dtd"
-    RPMLIST = "rpmlist"
-    BPL = "binary-package-list"
-    BARE = "bare"
-    CURRENT = "current"
-
-
-def generation(root: Element) -> Generation:
-    """Which form a document has, by its marks."""
-    if root.tag == "package":
-        return Generation.DTD
-    if root.find("changelog") is None:
-        for tag, kind in (("binary-package-list", Generation.BPL), ("rpmlist", Generation.RPMLIST)):
-            if root.find(tag) is not None:
-                return kind
-        if root.find("version") is not None:
-            return Generation.BARE
-    return Generation.CURRENT
-
-
-# What mends it, in the hint of a warning.
-CONVERT = "opkgc convert"
-
 _LISTS = ("rpmlist", "binary-package-list")
 _KINDS = {"provides": Kind.PROVIDES, "conflicts": Kind.CONFLICTS, "requires": Kind.REQUIRES}
 _PEOPLE = {"maintainer": "upstream", "packager": "maintainer"}
@@ -70,15 +43,16 @@ _ELEMENTS = frozenset(
 _HOLDERS = frozenset(("package", "package-specific-attributes"))
 _CURRENT_ONLY = ("authors", "filters", "serverDeps", "clientDeps", "commonDeps", "apiDeps")
 
-_BOTH = frozenset((Part.SERVER, Part.CLIENT))
+_SERVER, _CLIENT = frozenset((Part.SERVER,)), frozenset((Part.CLIENT,))
+_BOTH = _SERVER | _CLIENT
 _GROUPS = {
     "": _BOTH,
-    "oscar_server": frozenset((Part.SERVER,)),
-    "oscar_clients": frozenset((Part.CLIENT,)),
-    "oscar_client": frozenset((Part.CLIENT,)),
+    "oscar_server": _SERVER,
+    "oscar_clients": _CLIENT,
+    "oscar_client": _CLIENT,
     "oscar_api": frozenset((Part.API,)),
 }
-_SIDES = {"all": "", "server": "oscar_server", "client": "oscar_clients"}
+_SIDES = {"all": _BOTH, "server": _SERVER, "client": _CLIENT}
 
 # What CVS and Subversion wrote into files that they kept: $Id: config.xml,v 1.2 2003/10/22 …$
 _KEYWORD = re.compile(r"\$(?:Id|Date|Header|LastChangedDate)\b[^$\n]*\$")
@@ -248,14 +222,17 @@ class OlderReader(ConfigReader):
         """The relations of one list: one for each set of parts, distributions, architectures."""
         children = self.children(node, ("filter", "rpm", "pkg", *_SIDES))
         conditions = [self.condition(child) for tag, child in children if tag == "filter"]
-        packages = [(child, "") for tag, child in children if tag in ("rpm", "pkg")]
+        # What stands on no side is wherever a filter says, and else for server and clients.
+        anywhere = frozenset(Part) if conditions else _BOTH
+        packages = [(child, anywhere) for tag, child in children if tag in ("rpm", "pkg")]
         for tag, child in children:
             if tag in _SIDES:
                 packages += [(rpm, _SIDES[tag]) for _, rpm in self.children(child, ("rpm", "pkg"))]
         found: dict[tuple[frozenset[Part], Filter], list[Relation]] = {}
         for child, side in packages:
             name = self.package_name(child, self.text(child, ("distro", "version")))
-            own = self.condition_of(child, side, child.get("distro", ""), child.get("version", ""))
+            dist = self.dist(child, child.get("distro", ""), child.get("version", ""))
+            own = Condition(parts=side, dist=dist)
             where = merged(both(own, each) for each in conditions or [own])
             if not where:
                 self.error(child, f"{name} is listed where it cannot be", "see the list's filters")
@@ -284,13 +261,11 @@ class OlderReader(ConfigReader):
         )
 
     def condition_of(
-        self, node: Element, group: str, name: str, release: str, architecture: str = ""
+        self, node: Element, group: str, name: str, release: str, architecture: str
     ) -> Condition:
         """A condition by its old words."""
         if group not in _GROUPS:
             self.error(node, f"the group is “{group}”", expected(group, filter(None, _GROUPS)))
-        if release and not name:
-            self.error(node, f"release {release} of which distribution?", "name the distribution")
         arch = older().architectures.get(architecture.lower(), architecture.lower())
         if arch and arch not in architecture_words():
             hint = expected(arch, architecture_words())
@@ -301,6 +276,9 @@ class OlderReader(ConfigReader):
 
     def dist(self, node: Element, name: str, release: str) -> DistFilter | None:
         if not name:
+            if release:
+                hint = "name the distribution"
+                self.error(node, f"release {release} of which distribution?", hint)
             return None
         dist = older().distribution(name, release)
         if dist.name not in distribution_words():

@@ -12,10 +12,11 @@ from pathlib import Path
 from debian.debian_support import NativeVersion
 
 from opkg.changelog_reader import read_changelog
-from opkg.config_old import Generation, OlderReader, generation
+from opkg.config_old import OlderReader
 from opkg.config_reader import SUMMARY_LIMIT, Children, ConfigReader
 from opkg.errors import Diagnostic
 from opkg.findings import expected
+from opkg.generation import Generation, generation
 from opkg.names import Names, shipped_names
 from opkg.naming import NAME, legal_name
 from opkg.older import architecture_words, distribution_words

@@ -8,12 +8,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from opkg.config_old import CONVERT, Generation, generation
 from opkg.config_write import config_text
 from opkg.directory import read_opkg, script_renames
 from opkg.errors import Diagnostic, OpkgError
 from opkg.files import write_atomic
 from opkg.findings import printable
+from opkg.generation import CONVERT, Generation, generation
 from opkg.spec import Opkg
 from opkg.xml_file import read_xml
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from opkg.config_old import CONVERT
 from opkg.config_xml import read_config
 from opkg.errors import Diagnostic, InvalidInputError, OpkgError
 from opkg.files import sha256_bytes, sha256_file
 from opkg.findings import Findings, expected, likely, printable
+from opkg.generation import CONVERT
 from opkg.names import NAME as NAMES
 from opkg.names import Names, read_names, shipped_names
 from opkg.naming import NAME as PACKAGE_NAME
