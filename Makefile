@@ -11,7 +11,7 @@ export OPKG_CACHE := $(CACHE)
 # What the programs and their tests run, from the distribution.
 PACKAGES := python3-venv python3-rpm rpm createrepo-c dnf zypper mmdebstrap bubblewrap gnupg gpgv \
             dpkg-dev apt-utils xz-utils zstd rsync curl openssh-server openssh-client git \
-            debian-archive-keyring lintian rpmlint chromium
+            debian-archive-keyring lintian rpmlint iproute2 chromium
 
 help: ## say what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
