@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ _HIGHEST_EPOCH = 2**31 - 1
 _LATEST = 2**32 - 24 * 3600
 # XML Schema, part 2, chapter 3.2.7, as far as clocks show it.
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?", re.ASCII)
-_DAY = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
+_BEGINNING = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?(?!\d)", re.ASCII)
 _DATE_HINT = "write it like 2026-03-01T12:00:00+01:00"
 
 
@@ -107,13 +108,10 @@ def _numbers(reader: ConfigReader, node: Element) -> tuple[int, ...]:
 
 
 def read_date(reader: ConfigReader, node: Element, text: str) -> datetime | None:
-    """A date of XML Schema's dateTime; one with a slip in it is read as far as its day."""
-    try:
-        date = datetime.fromisoformat(text) if _DATE.fullmatch(text) else None
-    except ValueError:
-        date = None
-    if date is None:
-        date = _day(text)
+    """A date of XML Schema's dateTime; one with a slip in it is read as far as it makes sense."""
+    date = _iso(text)
+    if date is None or not _DATE.fullmatch(text):
+        date = date or _beginning(text)
         if date:
             message = f"the date “{text}” is read as {date:%Y-%m-%d}"
             reader.warn(node, message, _DATE_HINT)
@@ -127,9 +125,21 @@ def read_date(reader: ConfigReader, node: Element, text: str) -> datetime | None
     return date
 
 
-def _day(text: str) -> datetime | None:
-    day = _DAY.match(text)
+def _iso(text: str) -> datetime | None:
     try:
-        return datetime(int(day[1]), int(day[2]), int(day[3]), tzinfo=UTC) if day else None
+        return datetime.fromisoformat(text)
     except ValueError:
         return None
+
+
+def _beginning(text: str) -> datetime | None:
+    """The day that a text begins with; where there is no such day, the first one of its month,
+    or of its year."""
+    found = _BEGINNING.match(text)
+    if found is None:
+        return None
+    year, month, day = (int(number or 1) for number in found.groups())
+    for numbers in ((year, month, day), (year, month, 1), (year, 1, 1)):
+        with contextlib.suppress(ValueError):
+            return datetime(*numbers, tzinfo=UTC)
+    return None

@@ -36,6 +36,15 @@ SECTIONS = {
 _ELEMENTS = frozenset(
     ("name", "class", "summary", "description", "license", "group", "uri", "authors", "filters")
 ) | {"changelog", *KINDS, *SECTIONS}
+# What older generations had, and what says it now.
+_MOVED = {
+    "version": 'write <changelog><versionEntry version="1.0-1">…',
+    "packager": 'write <authors><author cat="maintainer">…',
+    "maintainer": 'write <authors><author cat="upstream">…',
+    "rpmlist": "write <serverDeps>, <clientDeps> or <commonDeps>",
+    "binary-package-list": "write <serverDeps>, <clientDeps> or <commonDeps>",
+    "url": "write <uri>",
+}
 _PERSON = ("name", "nickname", "email", "institution", "beginYear", "endYear")
 
 _RELATIONS = ("=", "<", "<=", ">", ">=")
@@ -74,9 +83,12 @@ class CurrentReader(ConfigReader):
             hint = "expected <oscar>, in no namespace: compare with docs/opkg-format.md"
             self.error(root, f"the root element is <{root.tag!s}>", hint)
             return None
-        parts = self.children(root, _ELEMENTS)
+        parts = self.children(root, _ELEMENTS | set(_MOVED))
         children: Children = {}
         for tag, node in parts:
+            if tag in _MOVED:
+                message = f"<{tag}> is of an older generation of config.xml"
+                self.error(node, message, _MOVED[tag])
             children.setdefault(tag, []).append(node)
         authors = self.authors(root, children)
         releases = read_changelog(self, root, children.get("changelog", []), authors)

@@ -38,7 +38,7 @@ class CommandError(OpkgError):
 @dataclass(frozen=True, kw_only=True)
 class Diagnostic:
     """One finding in somebody's file. `severity` is "error" or "warning"; `line` counts from 1,
-    0 stands for the whole file."""
+    0 stands for the whole file. As a text, the hint has a line of its own."""
 
     severity: str
     path: str
@@ -48,7 +48,7 @@ class Diagnostic:
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.line else self.path
-        hint = f" ({self.hint})" if self.hint else ""
+        hint = f"\n  {self.hint}" if self.hint else ""
         return f"{place}: {self.severity}: {self.message}{hint}"
 
 

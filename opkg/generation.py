@@ -21,7 +21,7 @@ class Generation(StrEnum):
 def generation(root: Element) -> Generation:
     """Which form a document has, by its marks."""
     is_package = root.tag == "package"
-    if root.find("changelog") is not None and not is_package:
+    if not is_package and any(root.find(tag) is not None for tag in ("changelog", "authors")):
         return Generation.CURRENT
     if root.find("binary-package-list") is not None:
         return Generation.BPL

@@ -22,6 +22,7 @@ _ANY_CASE = {name.lower(): name for name in NAMES}
 _OWN = re.compile(r"(?:DocumentRef-[A-Za-z0-9.-]+:)?LicenseRef-[A-Za-z0-9.-]+")
 _SPDX = re.compile(r"[A-Za-z0-9.+:()\s-]+")
 _LONGEST = 500
+_CALLED_SO = re.compile(r"\s*\blicen[cs]e$", re.IGNORECASE)
 _HINT = "write an SPDX expression, for example GPL-2.0-or-later"
 
 
@@ -31,7 +32,7 @@ def read_licence(text: str) -> tuple[str, str, str]:
     expression in its usual form, a complaint and a hint."""
     if text in NAMES:
         return text, "", ""
-    if usual := _ANY_CASE.get(text.lower()):
+    if usual := _ANY_CASE.get(text.lower()) or _ANY_CASE.get(_CALLED_SO.sub("", text).lower()):
         return usual, f"the licence “{text}” is read as “{usual}”", f"write {usual}"
     if len(text) > _LONGEST:
         return text, "the licence is a whole text", f"put that into doc/, and {_HINT}"

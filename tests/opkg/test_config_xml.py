@@ -107,6 +107,10 @@ def test_a_version_without_a_relation_means_equal(tmp_path: Path) -> None:
         (">thing</pkg></provides>", ">thing</pkg></provide>", "<provide> is read as <provides>"),
         (">rhel<", ">RHEL<", "“RHEL” is read as “rhel”"),
         ("2026-03-01T12:00:00+01:00", "2026-03-1TT12:00:00+01:00", "is read as 2026-03-01"),
+        ("2026-03-01T12:00:00+01:00", "2026-03-01 12:00:00+01:00", "is read as 2026-03-01"),
+        ("2026-03-01T12:00:00+01:00", "2026-19-26T12:00:00+01:00", "is read as 2026-01-01"),
+        ("2026-03-01T12:00:00+01:00", "2026-02-30T12:00:00+01:00", "is read as 2026-02-01"),
+        (">GPL<", ">GPL license<", "the licence “GPL license” is read as “GPL”"),
     ],
 )
 def test_what_is_harmless_is_read_with_a_warning(
@@ -137,6 +141,8 @@ def test_what_is_harmless_is_read_with_a_warning(
         ("<pkg>beta</pkg>", '<pkg version="a b">beta</pkg>', "22: “a b” is not a version"),
         ("<pkg>beta</pkg>", "beta", "19: the text “beta” in <requires> is in no element"),
         ("1:2.0-1", "two", "29: “two” is not a version"),
+        ("<apiDeps/>", "<version/>", "27: <version> is of an older generation"),
+        ("<apiDeps/>", "<rpmlist/>", "27: <rpmlist> is of an older generation"),
         ("2026-03-01T12:00:00+01:00", "yesterday", "30: “yesterday” is not a date"),
         ("</oscar>", "", "not well-formed"),
     ],

@@ -73,7 +73,7 @@ def test_option_is_stronger_than_environment_than_file(tmp_path: Path) -> None:
         (["--help"], 0, ""),
         (["leave"], 1, ""),
         (["refuse"], 1, "prog: error: here: it is so\n  do that\n"),
-        (["invalid"], 1, "f.xml:3: error: bad (mend it)\nprog: error: f.xml has 1 error\n"),
+        (["invalid"], 1, "f.xml:3: error: bad\n  mend it\nprog: error: f.xml has 1 error\n"),
         (["command"], 1, "  | last words\nprog: error: x failed\n  see there\n"),
         (["nonsense"], 2, "No such command"),
         (["tell", "--nonsense"], 2, "No such option"),
