@@ -45,14 +45,13 @@ def convert(directory: Path, out: Path | None = None) -> Conversion:
     Raises InvalidInputError with all findings, and OpkgError where a file is in the way.
     """
     opkg, warnings = read_opkg(directory)
-    root, old = read_xml(directory / CONFIG)
-    kind = generation(root)
+    kind = generation(read_xml(directory / CONFIG)[0])
     try:
         if out:
             renamed = _into(directory, out, opkg, kind)
         else:
             if kind is not Generation.CURRENT:
-                _keep(directory / KEPT, old)
+                _keep(directory / KEPT, (directory / CONFIG).read_bytes())
             renamed = _apply(directory, opkg, kind)
     except OSError as error:
         where = printable(str(error.filename or directory))
@@ -69,12 +68,12 @@ def convert(directory: Path, out: Path | None = None) -> Conversion:
 
 
 def _apply(directory: Path, opkg: Opkg, kind: Generation) -> dict[str, str]:
-    """Rename scripts, whose old names mean the same, then put config.xml in its place."""
+    """Put config.xml in its place, then rename scripts, whose old names mean the same."""
+    if kind is not Generation.CURRENT:
+        write_atomic(directory / CONFIG, config_text(opkg))
     renamed = script_renames(directory)
     for old, new in renamed.items():
         (directory / "scripts" / old).rename(directory / "scripts" / new)
-    if kind is not Generation.CURRENT:
-        write_atomic(directory / CONFIG, config_text(opkg))
     return renamed
 
 

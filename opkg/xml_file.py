@@ -27,7 +27,8 @@ _DOCTYPE = re.compile(rb"\s*<!DOCTYPE(?:[^\[>\"']|\"[^\"]*\"|'[^']*')*+([\[>])")
 
 
 def read_xml(path: Path) -> tuple[Element, bytes]:
-    """The root element of a file, and its bytes. Raises InvalidInputError with one finding."""
+    """The root element of a file, and its text as it was parsed: without a byte order mark, and
+    with spaces for a DOCTYPE. Raises InvalidInputError with one finding."""
     data = _content(path)
     data = _without_doctype(path, data)
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
