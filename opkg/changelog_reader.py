@@ -113,14 +113,14 @@ def read_date(reader: ConfigReader, node: Element, text: str) -> datetime | None
     if date is None or not _DATE.fullmatch(text):
         date = date or _beginning(text)
         if date:
-            message = f"the date “{text}” is read as {date:%Y-%m-%d}"
+            message = f"the date “{text}” is read as {date.date()}"
             reader.warn(node, message, _DATE_HINT)
     if date is None:
         reader.error(node, f"“{text}” is not a date", _DATE_HINT)
         return None
     date = date if date.tzinfo else date.replace(tzinfo=UTC)
     if not 0 <= date.timestamp() < _LATEST:
-        reader.error(node, f"no package can be of {date:%Y-%m-%d}", "from 1970 to 2105")
+        reader.error(node, f"no package can be of {date.date()}", "from 1970 to 2105")
         return None
     return date
 

@@ -31,6 +31,7 @@ from opkg.spec import (
     Relation,
     Release,
 )
+from opkg.version import is_comparable
 from opkg.xml_file import Element
 
 _LISTS = ("rpmlist", "binary-package-list")
@@ -279,6 +280,10 @@ class OlderReader(ConfigReader):
             if release:
                 hint = "name the distribution"
                 self.error(node, f"release {release} of which distribution?", hint)
+            return None
+        if release and not is_comparable(release):
+            hint = "letters, digits and . + ~ - only"
+            self.error(node, f"“{release}” is not a release to compare with", hint)
             return None
         dist = older().distribution(name, release)
         if dist.name not in distribution_words():

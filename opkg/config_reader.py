@@ -56,7 +56,8 @@ class ConfigReader:
         an error; unless it is a known name, misspelled a little."""
         self.attributes(node, attributes)
         if loose := loose_text(node):
-            self.error(node, f"the text “{loose}” in <{node.tag!s}> is in no element of its own")
+            message = f"the text “{loose}” in <{node.tag!s}> is in no element of its own"
+            self.error(node, message, "take it away, or write an element around it")
         result = []
         for child in node:
             if not isinstance(child.tag, str):
@@ -163,7 +164,7 @@ class ConfigReader:
     def check_native(self, node: Element, name: str, condition: Filter) -> None:
         """Warn where a package's name is impossible on a target that it is for, and the table of
         names does not say what it is called there."""
-        if NAME.fullmatch(name):
+        if NAME.fullmatch(name) or not is_possible(name):
             return
         refused = [
             target.platform

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from debian.debian_support import NativeVersion
-
 from opkg.changelog_reader import read_changelog
 from opkg.config_old import OlderReader
 from opkg.config_reader import SUMMARY_LIMIT, Children, ConfigReader
@@ -21,6 +19,7 @@ from opkg.names import Names, shipped_names
 from opkg.naming import NAME, legal_name
 from opkg.older import architecture_words, distribution_words
 from opkg.spec import EVERYWHERE, Author, Dependency, DistFilter, Filter, Kind, Opkg, Part, Relation
+from opkg.version import is_comparable
 from opkg.xml_file import Element, read_xml
 
 __all__ = ["NAME", "read_config"]
@@ -232,9 +231,8 @@ class CurrentReader(ConfigReader):
                 hint = 'add version="…", or take rel away'
                 self.warn(node, "rel without a version means any version", hint)
             return "", ""
-        try:
-            NativeVersion(version)
-        except ValueError:
+        if not is_comparable(version):
             hint = "letters, digits and . + ~ - only, a colon behind an epoch"
             self.error(node, f"“{version}” is not a version to compare with", hint)
+            return "", ""
         return rel, version

@@ -25,6 +25,7 @@ from opkg.toml_file import TomlFile
 
 _FOLDERS = {"scripts": FileRole.SCRIPT, "doc": FileRole.DOC, "testing": FileRole.TEST}
 _METADATA = ("config.xml", "configurator.html", "configurator_image.html")
+_UNREADABLE, _UNREADABLE_HINT = "cannot be read", "make it readable: chmod -R u+rX"
 # Left by editors and version control; never part of a package.
 _IGNORED = (".git", ".svn", "CVS", "__pycache__")
 # All that has a meaning at the top of the directory.
@@ -95,7 +96,7 @@ class _Files:
         if not self.is_good(folder, is_folder=True):
             return
         renamed = script_renames(self.directory) if role is FileRole.SCRIPT else {}
-        for here, folders, names in os.walk(folder):
+        for here, folders, names in os.walk(folder, onerror=self.unreadable):
             folders[:] = sorted(name for name in folders if name not in _IGNORED)
             links = [name for name in folders if Path(here, name).is_symlink()]
             for name in sorted([*names, *links]):
@@ -122,7 +123,13 @@ class _Files:
         if not (path.is_dir() if is_folder else path.is_file()):
             kind = "folder" if is_folder else "plain file"
             return self.refuse(path, f"is no {kind}", f"put a {kind} here")
+        if not is_folder and not os.access(path, os.R_OK):
+            return self.refuse(path, _UNREADABLE, _UNREADABLE_HINT)
         return True
+
+    def unreadable(self, error: OSError) -> None:
+        """Refuse a folder that could not be looked into: its files would be lost."""
+        self.refuse(Path(error.filename), _UNREADABLE, _UNREADABLE_HINT)
 
     def leads_inside(self, link: Path) -> bool:
         """Whether a link leads to something in the OPKG."""

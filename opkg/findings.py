@@ -12,6 +12,7 @@ from opkg.errors import Diagnostic, InvalidInputError
 # A person mends these first; a file made to waste our memory gets no further.
 LIMIT = 500
 _LONGEST = 400
+_MANY = 20
 
 
 class Findings:
@@ -87,5 +88,8 @@ def likely(word: str, known: Iterable[str], *, alike: float = 0.6) -> str | None
 def expected(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """The hint for a word that is not among the known ones."""
     known = sorted(known)
-    meant = likely(word, known)
-    return f"perhaps {meant}" if meant else f"expected {', '.join(known) or otherwise}"
+    if meant := likely(word, known):
+        return f"perhaps {meant}"
+    if len(known) > _MANY:
+        return "compare with docs/opkg-format.md"
+    return f"expected {', '.join(known) or otherwise}"

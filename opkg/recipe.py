@@ -18,8 +18,10 @@ from opkg.older import distribution_words
 from opkg.spec import Kind, Part, Relation
 from opkg.target import Target
 from opkg.toml_file import Place, TomlFile, read_toml
+from opkg.version import is_comparable
 
 NAME = "build.toml"
+_RESERVED = "opkg-"
 
 
 class RecipeSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,6 +144,9 @@ def _check_package(document: TomlFile, package: RecipePackage, place: Place) -> 
         hint = f"small letters, digits, + - and .: perhaps {legal_name(package.name)}"
         message = f"“{package.name}” cannot be the name of a package everywhere"
         document.error((*place, "name"), message, hint)
+    if package.name.startswith(_RESERVED):
+        hint = f"take another name: perhaps {package.name.removeprefix(_RESERVED)}"
+        document.error((*place, "name"), f"{_RESERVED}… are the packages of OPKGs themselves", hint)
     if not package.files:
         document.error((*place, "files"), f"{package.name} has no files", "name patterns of files")
     for key in ("files", "config"):
@@ -163,6 +168,9 @@ def _check_relation(document: TomlFile, entry: str | RecipeRelation, place: Plac
         return
     if bool(entry.rel) != bool(entry.version):
         document.error(place, f"{name}: rel and version belong together", "write both, or none")
+    if entry.version and not is_comparable(entry.version):
+        hint = "letters, digits and . + ~ - only, a colon behind an epoch"
+        document.error(place, f"“{entry.version}” is not a version to compare with", hint)
     for word in entry.on:
         if word not in distribution_words():
             hint = expected(word, distribution_words())

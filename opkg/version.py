@@ -10,7 +10,9 @@ from debian.debian_support import NativeVersion
 
 from opkg.errors import OpkgError
 
-_PATTERN = re.compile(r"(?:(\d+):)?([0-9][A-Za-z0-9.+~-]*)-([A-Za-z0-9.+~]+)")
+_PATTERN = re.compile(r"(?:([0-9]{1,10}):)?([0-9][A-Za-z0-9.+~-]*)-([A-Za-z0-9.+~]+)")
+# Part of a file's name, which may have 255 characters; and Python reads no endless number.
+_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Version:
     def parse(cls, text: str) -> Version:
         """Read `[epoch:]upstream-release`; the last dash splits. Raises OpkgError."""
         match = _PATTERN.fullmatch(text)
-        if match is None:
+        if match is None or len(text) > _LONGEST:
             raise OpkgError(
                 f"“{text}” is not a version",
                 hint="write [epoch:]upstream-release, for example 2.1.1-3; upstream starts with a "
@@ -46,6 +48,15 @@ class Version:
     def rank(self) -> NativeVersion:
         """What versions are ordered by, as a sort key."""
         return NativeVersion(str(self))
+
+
+def is_comparable(text: str) -> bool:
+    """Whether a text is a version that `holds` can compare with."""
+    try:
+        NativeVersion(text)
+    except ValueError:
+        return False
+    return len(text) <= _LONGEST
 
 
 def holds(left: str, relation: str, right: str) -> bool:

@@ -58,7 +58,7 @@ def _content(path: Path) -> bytes:
     declared = _DECLARED.match(data.lstrip())
     encoding = declared[1].decode("ascii", "replace").lower() if declared else "utf-8"
     if encoding not in ENCODINGS:
-        raise refuse(path, f"the encoding is “{encoding}”", "save it as UTF-8, and say so")
+        raise refuse(path, f"the encoding is “{encoding}”", "save it as UTF-8, and say so", line=1)
     if not data.lstrip().startswith(b"<"):
         raise refuse(path, "is no XML", "compare with docs/opkg-format.md", line=1)
     return data
@@ -85,6 +85,15 @@ def _without_doctype(path: Path, data: bytes) -> bytes:
     return data[:start] + blank + data[found.end() :]
 
 
+# By what the parser says, in which order: what mends it.
+_REMEDIES = {
+    "Entity": "write & as &amp; and other characters plainly",
+    "tag mismatch": "every <tag> needs its </tag>, in the right order",
+    "Premature end": "the end of the file is missing: </oscar> closes it",
+    "invalid Char": "take the character away: XML has none such",
+}
+
+
 def _explain(message: str) -> tuple[str, str]:
     """What the parser found, in words and with a remedy for what is common."""
     if "Excessive depth" in message:
@@ -92,7 +101,7 @@ def _explain(message: str) -> tuple[str, str]:
     if "not proper UTF-8" in message or "Invalid bytes" in message:
         declaration = '<?xml version="1.0" encoding="ISO-8859-1"?>'
         return "holds bytes that are not UTF-8", f"say so in the first line if true: {declaration}"
-    if "Entity" in message:
-        return f"not well-formed XML: {message}", "write & as &amp; and other characters plainly"
-    hint = "every <tag> needs its </tag>, in the right order" if "tag mismatch" in message else ""
-    return f"not well-formed XML: {message}", hint
+    hint = next((hint for words, hint in _REMEDIES.items() if words in message), "")
+    # The line is told already.
+    message = re.sub(r", line \d+, (column \d+)$", r", \1", message)
+    return f"not well-formed XML: {message}", hint or "look at it with xmllint"
