@@ -5,6 +5,8 @@ repositories' sources added for the time of the transaction."""
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,8 +14,9 @@ from pathlib import Path
 from debian.deb822 import Deb822
 
 from opd import guest
-from opd.place import Installed, Place, Wanted
+from opd.place import Installed, Place, Wanted, within
 from opd.repository import Known
+from opkg.errors import CommandError
 from opkg.run import run
 
 _ENV = {"DEBIAN_FRONTEND": "noninteractive", "OPD_RUNS_PHASES": "1"}
@@ -32,34 +35,48 @@ class Apt:
         self._session = session
         self._say = say
 
-    def refresh(self) -> None:
-        self._write_sources()
-        self._apt("--error-on=any", "update")
-
     def install(self, packages: Sequence[Wanted]) -> None:
         words = [f"{p.name}={p.version}" if p.version else p.name for p in packages]
-        self._apt("--yes", "install", *words)
+        self._apt("update", "--error-on=any")
+        self._apt("install", "--no-remove", *words)
+
+    def check_removal(self, names: Sequence[str]) -> None:
+        dry_run = ("dpkg", "--simulate", "--purge", *names)
+        run(guest.inside(self._place.root, *dry_run), on_line=self._say)
 
     def remove(self, names: Sequence[str]) -> None:
-        self._apt("--yes", "--autoremove", "purge", *names)
+        # What was superfluous before is not ours to remove.
+        before = self._superfluous()
+        self._apt("purge", *names)
+        after = self._superfluous() - before
+        if after:
+            self._apt("purge", *sorted(after))
 
-    def packages(self) -> dict[str, Installed]:
-        output = run(guest.inside(self._place.root, "dpkg-query", "-W", "-f", _QUERY)).stdout
-        rows = (line.split("\t") for line in output.splitlines())
-        return {name: Installed(version=version, state=state) for name, version, state in rows}
+    def _superfluous(self) -> set[str]:
+        """What is there only because something else needed it that is gone."""
+        argv = guest.inside(self._place.root, "apt-get", "--simulate", "autoremove")
+        return set(re.findall(r"^Remv (\S+)", run(argv).stdout, re.MULTILINE))
 
-    def _apt(self, *words: str) -> None:
+    def _apt(self, command: str, *words: str) -> None:
+        self._write_sources()
         seen = self._session if self._place.root == guest.HOST else guest.SESSION
         argv = guest.inside(
             self._place.root,
             "apt-get",
             *options(seen),
+            command,
+            "--yes",
             *words,
             env=_ENV | {name: os.environ[name] for name in _PROXIES if name in os.environ},
             binds={guest.SESSION: self._session},
         )
-        with guest.no_services(self._place.root):
+        self._say("$ " + shlex.join(argv))
+        try:
             run(argv, on_line=self._say)
+        except CommandError as error:
+            error.message = f"apt-get {command} failed in {self._place.name}"
+            error.hint = ""
+            raise
 
     def _write_sources(self) -> None:
         """The place's own sources, and those of the repositories."""
@@ -68,13 +85,22 @@ class Apt:
         folder.mkdir(parents=True)
         for name in ("lists/partial", "cache/archives/partial"):
             (self._session / name).mkdir(parents=True, exist_ok=True)
-        own = self._place.root / "etc/apt/sources.list.d"
+        own = within(self._place.root, "etc/apt/sources.list.d")
         for path in own.iterdir() if own.is_dir() else ():
-            shutil.copy(path, folder)
+            end = within(self._place.root, path.relative_to(self._place.root))
+            if end.is_file():
+                shutil.copy(end, folder / path.name)
         for entry in self._known:
             text = source_text(entry, self._place.target.name)
             if text:
                 (folder / f"opd-{entry.repository.name}.sources").write_text(text)
+
+
+def packages(place: Place) -> dict[str, Installed]:
+    """See `opd.native.packages`."""
+    output = run(guest.inside(place.root, "dpkg-query", "-W", "-f", _QUERY)).stdout
+    rows = (line.split("\t") for line in output.splitlines())
+    return {name: Installed(version=version, state=state) for name, version, state in rows}
 
 
 def options(session: Path) -> list[str]:
@@ -89,6 +115,8 @@ def options(session: Path) -> list[str]:
         # A configuration file that somebody changed stays as it is.
         "Dpkg::Options::": "--force-confold",
         "Acquire::Retries": "3",
+        "Acquire::http::Timeout": "30",
+        "Acquire::https::Timeout": "30",
     }
     return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
 

@@ -6,8 +6,8 @@ Relations between OPKGs are decided here. Those between native packages are apt'
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from opd.place import Place
@@ -16,16 +16,21 @@ from opkg.errors import OpkgError
 from opkg.index import Offer
 from opkg.manifest import OpkgRelation
 from opkg.spec import Kind, Part
-from opkg.version import Version, satisfies
+from opkg.version import Version, holds, satisfies
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A version of an OPKG, as it is offered for each target that needs it."""
+    """A version of an OPKG, as it is offered for each target that needs it; or as it is `present`
+    in all the places already, offered or not any more."""
 
     name: str
     version: Version
-    offers: dict[str, Offer]
+    offers: Mapping[str, Offer]
+    present: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
 
     def relations(self, kind: Kind) -> list[OpkgRelation]:
         """Its relations to OPKGs on any of the targets."""
@@ -40,98 +45,216 @@ class Choice:
         return None
 
 
-def candidates(known: Sequence[Known], targets: Sequence[str]) -> dict[str, list[Choice]]:
-    """The OPKGs that are offered for all of `targets`, by name, the newest version first."""
-    grouped: dict[tuple[str, str], dict[str, Offer]] = {}
-    for entry in known:
-        for offer in entry.index.offers:
-            if offer.target in targets:
-                grouped.setdefault((offer.opkg.name, offer.opkg.version), {}).setdefault(
-                    offer.target, offer
-                )
+Offered = Mapping[str, Sequence[Choice]]
+Chosen = Mapping[str, Choice]
+
+
+class NotOfferedError(OpkgError):
+    """There is no OPKG of that `name`, or none in the version that is needed."""
+
+    def __init__(self, name: str, message: str, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.name = name
+
+
+def choose(
+    known: Sequence[Known],
+    names: Iterable[str],
+    places: Sequence[Place],
+    present: Mapping[str, Mapping[str, Version]],
+) -> list[Choice]:
+    """The newest versions of the named OPKGs, and of those they require, in the order in which
+    they are to be installed. `present` says by place which OPKGs are there: they stay as they are
+    unless named or required otherwise, and nothing that is chosen may contradict them.
+
+    Raises OpkgError where there is no such set, with the reason why the newest would not do.
+    """
+    targets = sorted({place.target.name for place in places})
+    offers = _by_version(known, targets)
+    try:
+        return solve(list(names), _offered(offers, targets), _there(offers, places, present))
+    except OpkgError as error:
+        if isinstance(error, NotOfferedError) and not error.hint:
+            error.hint = _elsewhere(known, error.name, targets)
+        raise
+
+
+def _by_version(
+    known: Sequence[Known], targets: Sequence[str]
+) -> dict[tuple[str, str], dict[str, Offer]]:
+    """What is offered for any of the targets: name and version to target to offer. Where two
+    repositories have the same, the first one's."""
+    found: dict[tuple[str, str], dict[str, Offer]] = {}
+    for offer in (offer for entry in known for offer in entry.index.offers):
+        if offer.target in targets:
+            key = offer.opkg.name, offer.opkg.version
+            found.setdefault(key, {}).setdefault(offer.target, offer)
+    return found
+
+
+def _offered(
+    offers: Mapping[tuple[str, str], Mapping[str, Offer]], targets: Sequence[str]
+) -> dict[str, list[Choice]]:
+    """The OPKGs that are offered for all targets, by name, the newest version first."""
     found: dict[str, list[Choice]] = {}
-    for (name, version), offers in grouped.items():
-        if set(offers) == set(targets):
-            choice = Choice(name=name, version=Version.parse(version), offers=offers)
+    for (name, version), by_target in sorted(offers.items()):
+        if set(by_target) == set(targets):
+            choice = Choice(name=name, version=Version.parse(version), offers=by_target)
             found.setdefault(name, []).append(choice)
     for choices in found.values():
         choices.sort(key=lambda choice: choice.version.rank, reverse=True)
     return found
 
 
-def choose(known: Sequence[Known], names: Iterable[str], places: Sequence[Place]) -> list[Choice]:
-    """The newest versions of the named OPKGs, and of those they require, in the order in which
-    they are to be installed. Raises OpkgError where there is no such set."""
-    targets = sorted({place.target.name for place in places})
-    offered = candidates(known, targets)
-    chosen: dict[str, Choice] = {}
-    waiting = [(OpkgRelation(kind=Kind.REQUIRES, name=name), "") for name in names]
-    while waiting:
-        relation, asker = waiting.pop(0)
-        if not any(_meets(choice, relation) for choice in chosen.values()):
-            choice = _find(offered, relation, asker, known, targets)
-            chosen[choice.name] = choice
-            waiting += [(needed, choice.name) for needed in choice.relations(Kind.REQUIRES)]
-    _check_conflicts(chosen.values())
-    return _ordered(chosen)
-
-
-def _find(
-    offered: dict[str, list[Choice]],
-    relation: OpkgRelation,
-    asker: str,
-    known: Sequence[Known],
-    targets: Sequence[str],
-) -> Choice:
-    named = offered.get(relation.name, [])
-    others = [c for name in sorted(offered) for c in offered[name] if name != relation.name]
-    for choice in [*named, *others]:
-        if _meets(choice, relation):
-            return choice
-    bound = f" {relation.rel} {relation.version}" if relation.rel else ""
-    needed = f", which {asker} requires" if asker else ""
-    elsewhere = {
-        offer.target
-        for entry in known
-        for offer in entry.index.offers
-        if offer.opkg.name == relation.name
-    }
-    if elsewhere:
-        lacking = ", ".join(target for target in targets if target not in elsewhere)
-        hint = (
-            f"it is there for {', '.join(sorted(elsewhere))}, but not for {lacking}"
-            if lacking
-            else "no one version is there for all of " + ", ".join(targets)
+def _there(
+    offers: Mapping[tuple[str, str], Mapping[str, Offer]],
+    places: Sequence[Place],
+    present: Mapping[str, Mapping[str, Version]],
+) -> list[Choice]:
+    """The OPKGs that are in any of the places, each in its newest version there."""
+    found: dict[str, list[Version]] = {}
+    for place in places:
+        for name, version in present[place.name].items():
+            found.setdefault(name, []).append(version)
+    return [
+        Choice(
+            name=name,
+            version=max(versions, key=lambda version: version.rank),
+            offers=offers.get((name, str(max(versions, key=lambda version: version.rank))), {}),
+            present=len(versions) == len(places) and len(set(versions)) == 1,
         )
-    else:
-        hint = "opd list shows what there is; opd update asks the repositories again"
-    raise OpkgError(f"there is no OPKG {relation.name}{bound}{needed}", hint=hint)
+        for name, versions in found.items()
+    ]
 
 
-def _meets(choice: Choice, relation: OpkgRelation) -> bool:
+def _elsewhere(known: Sequence[Known], name: str, targets: Sequence[str]) -> str:
+    """Where an OPKG is offered, that is not offered for all targets."""
+    found = {
+        offer.target for entry in known for offer in entry.index.offers if offer.opkg.name == name
+    }
+    lacking = [target for target in targets if target not in found]
+    if not found:
+        return "opd list shows what there is; opd update asks the repositories again"
+    if lacking:
+        return f"it is there for {', '.join(sorted(found))}, but not for {', '.join(lacking)}"
+    return "no one version is there for all of " + ", ".join(targets)
+
+
+def solve(names: Sequence[str], offered: Offered, there: Sequence[Choice]) -> list[Choice]:
+    """See `choose`; here `offered` is by name, the newest version first, and `there` is what is
+    installed."""
+    search = _Search(offered=offered, there={choice.name: choice for choice in there})
+    kept = {choice.name: choice for choice in there if choice.name not in names}
+    wanted = [(OpkgRelation(kind=Kind.REQUIRES, name=name), "") for name in names]
+    found = search.extend({}, kept, wanted)
+    if found is None:
+        raise search.refusals[0]
+    return _ordered(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Search:
+    """A search through all versions on offer, that goes back where one will not do. `refusals`
+    collects why; the first is about the newest versions."""
+
+    offered: Offered
+    there: Chosen
+    refusals: list[OpkgError] = field(default_factory=list)
+
+    def extend(
+        self, chosen: Chosen, kept: Chosen, waiting: Sequence[tuple[OpkgRelation, str]]
+    ) -> Chosen | None:
+        """`chosen` with what meets all the relations that wait, each with who asks for it; None
+        if there is no such set. `kept` is what is installed and stays."""
+        if not waiting:
+            return chosen
+        (relation, asker), *later = waiting
+        there = [choice for choice in kept.values() if choice.present]
+        if any(meets(choice, relation) for choice in [*chosen.values(), *there]):
+            return self.extend(chosen, kept, later)
+        fitting = self._fitting(relation)
+        if not fitting:
+            self.refusals.append(self._not_offered(relation, asker))
+        for choice in fitting:
+            staying = {name: other for name, other in kept.items() if name != choice.name}
+            objection = self._objection(choice, [*chosen.values(), *staying.values()])
+            if objection:
+                self.refusals.append(objection)
+                continue
+            needed = [(other, str(choice)) for other in choice.relations(Kind.REQUIRES)]
+            found = self.extend({**chosen, choice.name: choice}, staying, [*later, *needed])
+            if found is not None:
+                return found
+        return None
+
+    def _fitting(self, relation: OpkgRelation) -> list[Choice]:
+        """The OPKGs of the name itself come first, then others that provide it."""
+        names = sorted(self.offered, key=lambda name: (name != relation.name, name))
+        every = (choice for name in names for choice in self.offered[name])
+        return [choice for choice in every if meets(choice, relation)]
+
+    def _objection(self, choice: Choice, others: Sequence[Choice]) -> OpkgError | None:
+        """Why a choice cannot go with the others."""
+        replaced = self.there.get(choice.name)
+        for other in others:
+            if other.name == choice.name:
+                return OpkgError(f"{other} and {choice} are needed, but only one can be")
+            if _conflict(choice, other):
+                state = "is installed and stays" if other.name in self.there else "is to come too"
+                return OpkgError(
+                    f"{choice} cannot be installed together with {other}, which {state}",
+                    hint="they conflict: only one of them can be there",
+                )
+            for relation in other.relations(Kind.REQUIRES):
+                broken = replaced is not None and meets(replaced, relation)
+                if broken and not any(meets(each, relation) for each in [*others, choice]):
+                    return OpkgError(
+                        f"{other} requires {_text(relation)}, so {choice} cannot take the place "
+                        f"of {replaced}",
+                        hint=f"name {other.name} too, or remove it first",
+                    )
+        return None
+
+    def _not_offered(self, relation: OpkgRelation, asker: str) -> NotOfferedError:
+        versions = ", ".join(str(choice.version) for choice in self.offered.get(relation.name, ()))
+        there = self.there.get(relation.name)
+        hint = f"on offer: {versions}" if versions else ""
+        if there and not versions:
+            hint = f"{there} is installed, but no repository has it any more"
+        return NotOfferedError(
+            relation.name,
+            f"there is no OPKG {_text(relation)}" + (f", which {asker} requires" if asker else ""),
+            hint=hint,
+        )
+
+
+def _conflict(one: Choice, other: Choice) -> bool:
+    return any(
+        meets(second, relation)
+        for first, second in ((one, other), (other, one))
+        for relation in first.relations(Kind.CONFLICTS)
+    )
+
+
+def _text(relation: OpkgRelation) -> str:
+    return f"{relation.name} {relation.rel} {relation.version}" if relation.rel else relation.name
+
+
+def meets(choice: Choice, relation: OpkgRelation) -> bool:
     """Whether an OPKG is, or provides, what a relation names."""
-    if choice.name == relation.name:
-        return satisfies(choice.version, relation.rel, relation.version)
+    if choice.name == relation.name and satisfies(choice.version, relation.rel, relation.version):
+        return True
     return any(
         provided.name == relation.name
-        and (not relation.rel or provided.version == relation.version)
+        and (
+            not relation.rel
+            or (provided.version != "" and holds(provided.version, relation.rel, relation.version))
+        )
         for provided in choice.relations(Kind.PROVIDES)
     )
 
 
-def _check_conflicts(chosen: Iterable[Choice]) -> None:
-    every = list(chosen)
-    for one in every:
-        for relation in one.relations(Kind.CONFLICTS):
-            for other in every:
-                if other is not one and _meets(other, relation):
-                    raise OpkgError(
-                        f"{one.name} and {other.name} cannot be installed together",
-                        hint=f"{one.name} conflicts with {relation.name}: leave one of them out",
-                    )
-
-
-def _ordered(chosen: dict[str, Choice]) -> list[Choice]:
+def _ordered(chosen: Chosen) -> list[Choice]:
     """What is required comes first; otherwise by name."""
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for name in sorted(chosen):
@@ -139,7 +262,7 @@ def _ordered(chosen: dict[str, Choice]) -> list[Choice]:
             other.name
             for relation in chosen[name].relations(Kind.REQUIRES)
             for other in chosen.values()
-            if other.name != name and _meets(other, relation)
+            if other.name != name and meets(other, relation)
         ]
         sorter.add(name, *needed)
     try:

@@ -5,7 +5,7 @@ with the repositories' sources added for the time of the transaction."""
 from __future__ import annotations
 
 import re
-import shutil
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from opd import guest
 from opd.place import Installed, Place, Wanted
 from opd.repository import Known
 from opkg.errors import CommandError
-from opkg.run import run
+from opkg.run import TAIL, run
 from opkg.target import RpmMirror
 
 # dnf's exit status is 0 when a package's script failed; it only says so.
@@ -32,69 +32,68 @@ class Dnf:
         self._session = session
         self._say = say
 
-    def refresh(self) -> None:
-        self._write_sources()
-        self._dnf("--refresh", "makecache")
-
     def install(self, packages: Sequence[Wanted]) -> None:
         words = [f"{p.name}-{p.version}" if p.version else p.name for p in packages]
-        self._dnf("install", *words)
+        self._dnf("--refresh", "install", *words)
+
+    def check_removal(self, names: Sequence[str]) -> None:
+        run(_rpm(self._place, "--erase", "--test", *names), on_line=self._say)
 
     def remove(self, names: Sequence[str]) -> None:
         self._dnf("remove", *names)
 
-    def packages(self) -> dict[str, Installed]:
-        root = self._place.root
-        database = f"_dbpath {self._place.target.distribution.rpmdb}"
-        argv = guest.looking(
-            root, "rpm", "--root", root, "--define", database, "-qa", "--qf", _QUERY
-        )
-        rows = (line.split("\t") for line in run(argv).stdout.splitlines())
-        return {name: Installed(version=version, state="installed") for name, version in rows}
-
     def _dnf(self, *words: str) -> None:
-        root = self._place.root
+        self._write_sources()
         argv = guest.beside(
-            root,
+            self._place.root,
             "dnf",
             *options(self._place, self._session),
             *words,
             env={"HOME": str(self._session), "LC_ALL": "C.UTF-8", "OPD_RUNS_PHASES": "1"},
             binds={guest.SESSION: self._session},
         )
-        finished = run(argv, on_line=self._say)
-        failed = _SCRIPT_FAILED.search(finished.stdout)
+        self._say("$ " + shlex.join(argv))
+        try:
+            output = run(argv, on_line=self._say).stdout
+        except CommandError as error:
+            error.message = f"dnf failed in {self._place.name}"
+            error.hint = ""
+            raise
+        failed = _SCRIPT_FAILED.search(output)
         if failed:
             raise CommandError(
-                f"a package's script failed: {failed.group()}",
+                f"a package's own script failed in {self._place.name}: {failed.group()}",
                 argv=argv,
-                output="\n".join(finished.stdout.splitlines()[-20:]),
-                hint="its output stands above",
+                output="\n".join(output.splitlines()[-TAIL:]),
             )
 
     def _write_sources(self) -> None:
-        folder = self._session / "repos"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        (self._session / "log").mkdir(exist_ok=True)
-        (self._session / "dnf.conf").write_text(config_text(self._place, self._session))
+        for folder in ("keys", "log"):
+            (self._session / folder).mkdir(parents=True, exist_ok=True)
+        for entry in self._known:
+            _key_file(self._session, entry).write_text("\n".join(entry.index.keys))
+        text = config_text(self._place, self._known, self._session)
+        (self._session / "dnf.conf").write_text(text)
         # Debian's rpm would keep the database in the home folder.
         macros = f"%_dbpath {self._place.target.distribution.rpmdb}\n"
         (self._session / ".rpmmacros").write_text(macros)
-        distribution = self._place.target.distribution
-        for mirror in distribution.mirrors:
-            if isinstance(mirror, RpmMirror):
-                text = repo_text(mirror.name, mirror.url, mirror.key, priority=99)
-                (folder / f"{mirror.name}.repo").write_text(text)
-        for entry in self._known:
-            source = entry.index.sources.get(self._place.target.name)
-            if source is None:
-                continue
-            name = f"opd-{entry.repository.name}"
-            key = folder / f"{name}.asc"
-            key.write_text("\n".join(entry.index.keys))
-            text = repo_text(name, entry.url(source.path), key.as_uri(), priority=50)
-            (folder / f"{name}.repo").write_text(text)
+
+
+def packages(place: Place) -> dict[str, Installed]:
+    """See `opd.native.packages`. The keys that rpm keeps among the packages are left out."""
+    lines = run(_rpm(place, "-qa", "--qf", _QUERY)).stdout.splitlines()
+    rows = (line.split("\t") for line in lines)
+    return {
+        name: Installed(version=version, state="installed")
+        for name, version in rows
+        if name != "gpg-pubkey"
+    }
+
+
+def _rpm(place: Place, *words: str) -> list[str]:
+    """rpm, only reading a place's database."""
+    database = f"_dbpath {place.target.distribution.rpmdb}"
+    return guest.looking(place.root, "rpm", "--root", place.root, "--define", database, *words)
 
 
 def options(place: Place, session: Path) -> list[str]:
@@ -111,18 +110,38 @@ def options(place: Place, session: Path) -> list[str]:
     return words
 
 
-def config_text(place: Place, session: Path) -> str:
+def config_text(place: Place, known: Sequence[Known], session: Path) -> str:
     """dnf's configuration for a place (dnf.conf(5)): all it downloads is kept in `session`; the
-    sources are those in `session`, and the root's own where targets.toml names no mirror."""
-    own = [] if place.target.distribution.mirrors else [place.root / "etc/yum.repos.d"]
-    folders = ",".join(str(folder) for folder in [session / "repos", *own])
-    # dnf puts the root's path before these two, but only when they come from a file.
+    sources are the repositories', the mirrors of targets.toml, and the root's own where that
+    names none."""
+    own = "" if place.target.distribution.mirrors else place.root / "etc/yum.repos.d"
+    # dnf puts the root's path before the next two, but only when they come from a file.
     seen = session if place.root == guest.HOST else guest.SESSION
-    return f"[main]\nreposdir={folders}\ncachedir={seen / 'cache'}\nlogdir={seen / 'log'}\n"
+    head = f"[main]\nreposdir={own}\ncachedir={seen / 'cache'}\nlogdir={seen / 'log'}\n"
+    mirrors = [
+        _repo_text(mirror.name, mirror.url, mirror.key, priority=99)
+        for mirror in place.target.distribution.mirrors
+        if isinstance(mirror, RpmMirror)
+    ]
+    ours = [
+        _repo_text(
+            f"opd-{entry.repository.name}",
+            entry.url(source.path),
+            _key_file(session, entry).as_uri(),
+            priority=50,
+        )
+        for entry in known
+        if (source := entry.index.sources.get(place.target.name))
+    ]
+    return "\n".join([head, *mirrors, *ours])
 
 
-def repo_text(name: str, url: str, key: str, *, priority: int) -> str:
-    """A .repo file, with signatures of packages and of metadata checked (dnf.conf(5))."""
+def _key_file(session: Path, known: Known) -> Path:
+    return session / "keys" / f"{known.repository.name}.asc"
+
+
+def _repo_text(name: str, url: str, key: str, *, priority: int) -> str:
+    """The section of a repository, with signatures of packages and of metadata checked."""
     return (
         f"[{name}]\nname={name}\nbaseurl={url}\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\n"
         f"gpgkey={key}\npriority={priority}\n"

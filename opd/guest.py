@@ -4,17 +4,25 @@ root with /proc, /dev and /sys, starts no service, and leaves nothing running.""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from opd.place import within
 
 HOST = Path("/")
 SESSION = Path("/run/opd")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TEMPORARY = "/tmp"  # noqa: S108 (the guest's own)
-# Debian's way to say that no service may be started (invoke-rc.d(8)).
-_POLICY = "#!/bin/sh\n# Written by opd while packages are installed in this root.\nexit 101\n"
+_RESOLVER = Path("/etc/resolv.conf")
+_ALONE = ("--unshare-pid", "--unshare-ipc", "--die-with-parent", "--cap-add", "ALL")
+# What stands in a root while it is worked on, if nothing else is there, with its mode: Debian's
+# way to say that no service may be started (invoke-rc.d(8)), and something to mount over.
+_OURS = "# Written by opd while packages are installed in this root.\n"
+_STAND_INS = {
+    Path("/usr/sbin/policy-rc.d"): (f"#!/bin/sh\n{_OURS}exit 101\n", 0o755),
+    _RESOLVER: (_OURS, 0o644),
+}
 
 
 def inside(
@@ -31,18 +39,24 @@ def inside(
         return ["env", "-i", *(f"{name}={value}" for name, value in variables.items()), *words]
     line = [
         "bwrap", "--bind", str(root), "/", "--dev", "/dev", "--proc", "/proc",
-        "--ro-bind", "/sys", "/sys", "--tmpfs", "/run", "--tmpfs", _TEMPORARY,
-        "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--cap-add", "ALL", "--clearenv",
+        "--ro-bind", "/sys", "/sys", "--tmpfs", "/run", "--tmpfs", _TEMPORARY, *_ALONE,
+        "--clearenv", *_resolver(root),
     ]  # fmt: skip
-    if (root / "etc/resolv.conf").is_file():
-        # Names are looked up as this machine does; only over a file that is there, since
-        # bubblewrap would leave an empty one behind.
-        line += ["--ro-bind", os.path.realpath("/etc/resolv.conf"), "/etc/resolv.conf"]
     for place, origin in (binds or {}).items():
         line += ["--bind", str(origin), str(place)]
     for name, value in variables.items():
         line += ["--setenv", name, value]
-    return [*line, "--chdir", "/", *words]
+    return [*line, "--chdir", "/", "--", *words]
+
+
+def _resolver(root: Path) -> list[str]:
+    """Let names be looked up in a root as this machine does, where it can be without leaving a
+    file behind: over one that is there, or below /run, which is the guest's own."""
+    place = within(root, _RESOLVER)
+    seen = HOST / place.relative_to(root)
+    if _RESOLVER.exists() and (place.is_file() or seen.is_relative_to("/run")):
+        return ["--ro-bind", str(_RESOLVER.resolve()), str(seen)]
+    return []
 
 
 def beside(
@@ -54,13 +68,17 @@ def beside(
     if root == HOST:
         return words
     line = [
-        "bwrap", "--dev-bind", "/", "/", "--proc", "/proc", "--unshare-pid", "--unshare-ipc",
-        "--die-with-parent", "--cap-add", "ALL", "--dev", f"{root}/dev", "--proc",
-        f"{root}/proc", "--tmpfs", f"{root}/run", "--tmpfs", f"{root}{_TEMPORARY}",
+        "bwrap", "--dev-bind", "/", "/", "--proc", "/proc", *_ALONE, "--dev", f"{root}/dev",
+        "--proc", f"{root}/proc", "--tmpfs", f"{root}/run", "--tmpfs", f"{root}{_TEMPORARY}",
     ]  # fmt: skip
     for place, origin in binds.items():
         line += ["--bind", str(origin), f"{root}{place}"]
-    return [*line, *words]
+    return [*line, "--", *words]
+
+
+def alone(*argv: str | Path) -> list[str]:
+    """The command line that runs a program of this machine so that all it starts ends with us."""
+    return ["bwrap", "--dev-bind", "/", "/", "--proc", "/proc", *_ALONE, "--", *map(str, argv)]
 
 
 def looking(root: Path, *argv: str | Path) -> list[str]:
@@ -71,17 +89,40 @@ def looking(root: Path, *argv: str | Path) -> list[str]:
 
 
 @contextmanager
-def no_services(root: Path) -> Iterator[None]:
-    """Keep packages that are installed in a root from starting their services; not on /, where
-    they are to run."""
-    policy = root / "usr/sbin/policy-rc.d"
-    if root == HOST or (policy.exists() and policy.read_text() != _POLICY):
-        yield
-        return
-    policy.parent.mkdir(parents=True, exist_ok=True)
-    policy.write_text(_POLICY)
-    policy.chmod(0o755)
+def mount_points(root: Path, paths: Iterable[Path]) -> Iterator[None]:
+    """Let there be folders at these paths of a root, for `binds`; those that were not there go
+    again."""
+    places = [within(root, path) for path in paths]
+    made = [folder for place in places for folder in (place, *place.parents) if not folder.exists()]
+    for place in places:
+        place.mkdir(parents=True, exist_ok=True)
     try:
         yield
     finally:
-        policy.unlink()
+        for folder in made:
+            folder.rmdir()
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[None]:
+    """Make a root ready for `inside` and `beside`: no package starts a service in it, and names
+    can be looked up. Nothing of that stays, and what an earlier call left that was killed goes
+    too. Not on /, where services are to run."""
+    with ExitStack() as stack:
+        for path, (text, mode) in _STAND_INS.items() if root != HOST else ():
+            stack.enter_context(_stand_in(within(root, path), text, mode))
+        yield
+
+
+@contextmanager
+def _stand_in(path: Path, text: str, mode: int) -> Iterator[None]:
+    ours = path.is_file() and path.read_text(errors="replace") == text
+    if not path.parent.is_dir() or (path.exists() and not ours):
+        yield
+        return
+    path.write_text(text)
+    path.chmod(mode)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)

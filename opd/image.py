@@ -29,7 +29,7 @@ from opkg.target import Family, Target, known_targets
 
 # How many earlier states of an image are kept.
 KEPT = 5
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 Say = Callable[[str], None]
 
 
@@ -180,8 +180,11 @@ def _fill_rpm(place: Place, session: Path, packages: Sequence[str], say: Say) ->
             hint=f'add mirrors to [distributions."{platform}"] in /etc/oscar/targets.toml',
         )
     session.mkdir(parents=True, exist_ok=True)
+    # Something is mounted there while packages come, so that none can set its mode.
+    temporary = place.root / "tmp"
+    temporary.mkdir()
+    temporary.chmod(0o1777)
     installer = dnf.Dnf(place, [], session, say)
-    installer.refresh()
     installer.install([Wanted(name=name) for name in [*place.target.distribution.base, *packages]])
 
 

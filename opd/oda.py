@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import ForeignKey, String, Text, create_engine, event, select, update
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 
@@ -99,7 +99,7 @@ def now() -> str:
 class Oda:
     """The cluster database behind a SQLAlchemy URL; its tables are made when missing."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: URL) -> None:
         self._engine = create_engine(url)
         if self._engine.dialect.name == "sqlite":
             _keep_writers_apart(self._engine)

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from opd import guest
 from opd.oda import ScriptRun, now
-from opd.place import Place
+from opd.place import Place, within
 from opkg.errors import CommandError
 from opkg.resolve import PACKAGES_DIR, TESTING_DIR
 from opkg.run import run
@@ -42,38 +43,39 @@ POST_RPM_NOCHROOT = Phase(name="post_rpm_nochroot", scripts=("api-post-image", "
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """Runs phases in a place, and hands each script's run to `record`. `subject` names the place
-    that the phase is about, where a script of the headnode works on an image."""
+    """Runs phases in a place, and hands each script's run to `record`. Where the headnode's scripts
+    are to work on an image, `image` is the image's name and root, which they get as argument."""
 
     transaction: int
     place: Place
     say: Say
     log: Say
     record: Callable[[ScriptRun], None]
-    subject: str = ""
+    image: tuple[str, Path] | None = None
 
-    def run(self, phase: Phase, opkg: str, version: str, *, arguments: Sequence[Path] = ()) -> None:
-        """Run a phase's scripts of an OPKG. `arguments` are folders; a script sees them at the
-        same paths. Raises CommandError at the first that fails; the phase can be run again."""
-        home = PurePosixPath(PACKAGES_DIR, opkg)
-        for script in phase.scripts:
-            if (self.place.root / str(home / script).lstrip("/")).is_file():
-                about = self.subject or self.place.name
-                self.say(f"{about}: {opkg}: {script}")
-                entry = ScriptRun(
-                    transaction_id=self.transaction,
-                    place=about,
-                    opkg=opkg,
-                    version=version,
-                    phase=phase.name,
-                    script=script,
-                    started=now(),
-                )
-                self._run(entry, home / script, arguments)
+    def run(self, phase: Phase, opkg: str, version: str) -> None:
+        """Run a phase's scripts of an OPKG. Raises CommandError at the first that fails; the phase
+        can be run again."""
+        about = self.image[0] if self.image else self.place.name
+        for script in scripts(self.place, phase, opkg):
+            self.say(f"{about}: {opkg}: {script.name}")
+            entry = ScriptRun(
+                transaction_id=self.transaction,
+                place=about,
+                opkg=opkg,
+                version=version,
+                phase=phase.name,
+                script=script.name,
+                started=now(),
+            )
+            self._run(entry, script)
 
-    def _run(self, entry: ScriptRun, script: PurePosixPath, arguments: Sequence[Path]) -> None:
+    def _run(self, entry: ScriptRun, script: PurePosixPath) -> None:
+        root = self.place.root
+        # A script sees the image at the path that it has on this machine.
+        arguments = [self.image[1]] if self.image else []
         argv = guest.inside(
-            self.place.root,
+            root,
             str(script),
             *arguments,
             env=environment(script.parent),
@@ -85,9 +87,10 @@ class Runner:
             lines.append(line)
             self.log(line)
 
+        self.log("$ " + shlex.join(argv))
         entry.status = 1
         try:
-            with guest.no_services(self.place.root):
+            with guest.mount_points(root, arguments):
                 run(argv, on_line=follow)
             entry.status = 0
         except CommandError as error:
@@ -97,6 +100,12 @@ class Runner:
         finally:
             entry.output = "\n".join(lines)
             self.record(entry)
+
+
+def scripts(place: Place, phase: Phase, opkg: str) -> list[PurePosixPath]:
+    """The paths, in a place's root, of the scripts that an installed OPKG has for a phase."""
+    paths = [PurePosixPath(PACKAGES_DIR, opkg, script) for script in phase.scripts]
+    return [path for path in paths if within(place.root, path).is_file()]
 
 
 def environment(home: PurePosixPath) -> dict[str, str]:

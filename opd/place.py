@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from opkg.errors import OpkgError
 from opkg.spec import Part
 from opkg.target import Target, known_targets
+from opkg.version import Version
 
 HEADNODE = "headnode"
 _HOPS = 40  # as many links as the kernel follows (path_resolution(7))
@@ -45,6 +47,35 @@ class Installed:
 
     version: str
     state: str
+
+
+def opkg_of(package: str) -> tuple[str, Part] | None:
+    """Which OPKG's which part a native package is, if it is one."""
+    name = package.removeprefix("opkg-")
+    if name == package:
+        return None
+    for part in (Part.SERVER, Part.CLIENT):
+        if name.endswith(f"-{part.value}"):
+            return name.removesuffix(f"-{part.value}"), part
+    return name, Part.API
+
+
+def opkgs_in(place: Place, packages: Mapping[str, Installed]) -> dict[str, Version]:
+    """The OPKGs that a place has all its parts of, whole and in one version."""
+    found = {opkg[0] for package in packages if (opkg := opkg_of(package))}
+    versions = {name: _version_in(place, packages, name) for name in sorted(found)}
+    return {name: version for name, version in versions.items() if version}
+
+
+def _version_in(place: Place, packages: Mapping[str, Installed], opkg: str) -> Version | None:
+    parts = [packages.get(part.package(opkg)) for part in place.parts]
+    versions = {part.version if part and part.state == "installed" else "" for part in parts}
+    try:
+        (version,) = versions
+        return Version.parse(version.removesuffix(place.target.distribution.tag))
+    except (ValueError, OpkgError):
+        # Not all parts; or packages that are no OPKG's parts, and only have such names.
+        return None
 
 
 def headnode(root: Path) -> Place:

@@ -4,14 +4,20 @@ from a root that the administrator pinned."""
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import requests
 from tuf.api.exceptions import DownloadError, RepositoryError
-from tuf.ngclient.updater import Updater
+from tuf.api.metadata import Metadata, Root
+from tuf.api.serialization import DeserializationError
+from tuf.ngclient import Updater
+from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
+from urllib3.exceptions import HTTPError
 
 from opd.oda import Repository
 from opd.state import State
@@ -20,8 +26,10 @@ from opkg.errors import IntegrityError, OpkgError
 from opkg.files import sha256_bytes, write_atomic
 from opkg.index import NAME, Index
 
-_TIMEOUT = 30  # seconds
 _ROOT_LIMIT = 512 * 1024
+# Of a repository, and of a channel: a part of paths, of addresses and of apt's and dnf's files.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ADDRESS = re.compile(r"https?://[!-~]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +51,7 @@ def add(state: State, url: str, *, channel: str, root_key: str, name: str) -> Kn
     The first index is fetched and verified; if that fails, nothing is kept. Raises OpkgError.
     """
     url = url.rstrip("/")
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise OpkgError(f"“{url}” is no http or https address", hint="give the repository's URL")
+    _check(url, channel, name)
     if any(row.name == name for row in state.oda.repositories()):
         raise OpkgError(
             f"there is a repository named {name} already",
@@ -62,6 +69,32 @@ def add(state: State, url: str, *, channel: str, root_key: str, name: str) -> Kn
         raise
     state.oda.save(row)
     return known
+
+
+def default_name(url: str, channel: str) -> str:
+    """What to call a repository that nobody named: by its host and channel."""
+    host = re.sub(r"[^A-Za-z0-9.-]+", "-", _host(url)).strip("-.")
+    return f"{host or 'repository'}-{channel}"[:64]
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # of brackets that are no IPv6 address
+        return ""
+
+
+def _check(url: str, channel: str, name: str) -> None:
+    if not _ADDRESS.fullmatch(url) or not _host(url):
+        raise OpkgError(
+            f"“{url}” is no http or https address", hint="as in: https://host.example/repository"
+        )
+    for what, word in (("channel", channel), ("repository", name)):
+        if not _NAME.fullmatch(word):
+            raise OpkgError(
+                f"“{word}” is not a name for a {what}",
+                hint="letters, digits, dots, dashes and underscores, at most 64",
+            )
 
 
 def remove(state: State, name: str) -> None:
@@ -86,7 +119,7 @@ def refresh(state: State, repository: Repository) -> Known:
     folder = state.repositories / repository.name
     base = f"{repository.url}/opd/{repository.channel}"
     (folder / "targets").mkdir(parents=True, exist_ok=True)
-    try:
+    with _trouble_at(base, f"is the address right, and is there a channel “{repository.channel}”?"):
         updater = Updater(
             metadata_dir=str(folder / "metadata"),
             metadata_base_url=f"{base}/metadata/",
@@ -108,18 +141,6 @@ def refresh(state: State, repository: Repository) -> Known:
                 hint="nothing of it is used; ask whoever runs the repository",
             )
         path.replace(folder / NAME)
-    except DownloadError as error:
-        raise OpkgError(
-            f"cannot be fetched: {error}",
-            where=base,
-            hint=f"is the address right, and is there a channel “{repository.channel}”?",
-        ) from error
-    except RepositoryError as error:
-        raise IntegrityError(
-            f"is not what its pinned key vouches for: {error}",
-            where=base,
-            hint="nothing of it is used; ask whoever runs the repository",
-        ) from error
     return load(state, repository)
 
 
@@ -131,37 +152,64 @@ def load(state: State, repository: Repository) -> Known:
     return Known(repository=repository, index=decode(path.read_bytes(), Index, where=str(path)))
 
 
-def load_all(state: State) -> list[Known]:
+def trusted(state: State) -> Sequence[Repository]:
     """All trusted repositories. Raises OpkgError where there is none."""
     rows = state.oda.repositories()
     if not rows:
         raise OpkgError(
             "no repository is known", hint="add one: opd repo add URL --root-key FINGERPRINT"
         )
-    return [load(state, row) for row in rows]
+    return rows
+
+
+def load_all(state: State) -> list[Known]:
+    """What all trusted repositories offered when they were last asked. Raises OpkgError where
+    there is none."""
+    return [load(state, row) for row in trusted(state)]
+
+
+@contextmanager
+def _trouble_at(address: str, hint: str) -> Iterator[None]:
+    """Tell what goes wrong in the TUF client in our own words."""
+    try:
+        yield
+    except (DownloadError, HTTPError) as error:
+        reason = error.__cause__ or error
+        raise OpkgError(f"cannot be fetched: {reason}", where=address, hint=hint) from error
+    except RepositoryError as error:
+        raise IntegrityError(
+            f"is not what its pinned key vouches for: {error}",
+            where=address,
+            hint="nothing of it is used; ask whoever runs the repository",
+        ) from error
 
 
 def _root(url: str, root_key: str) -> bytes:
     path = Path(root_key)
     if path.is_file():
-        return path.read_bytes()
+        content = path.read_bytes()
+        try:
+            Metadata[Root].from_bytes(content)
+        except DeserializationError as error:
+            raise OpkgError(
+                "this is no TUF root metadata",
+                where=root_key,
+                hint="ask whoever runs the repository for its keys/root.json",
+            ) from error
+        return content
     fingerprint = root_key.lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
-    if len(fingerprint) != 64 or not set(fingerprint) <= set("0123456789abcdef"):
+    if not re.fullmatch("[0-9a-f]{64}", fingerprint):
         raise OpkgError(
             f"“{root_key}” is neither a file nor a SHA-256 fingerprint",
             hint="ask whoever runs the repository: opkg-repo init prints it",
         )
     address = f"{url}/keys/root.json"
-    try:
-        with requests.get(address, timeout=_TIMEOUT, stream=True) as response:
-            response.raise_for_status()
-            content = response.raw.read(_ROOT_LIMIT, decode_content=True)
-    except requests.RequestException as error:
-        raise OpkgError(f"cannot be fetched: {error}", where=address) from error
+    with _trouble_at(address, "is the address right, and does the server run?"):
+        content = Urllib3Fetcher().download_bytes(address, _ROOT_LIMIT)
     if sha256_bytes(content) != fingerprint:
         raise IntegrityError(
             "has another fingerprint than the one you gave",
             where=address,
             hint=f"it is {sha256_bytes(content)}: do not use it unless its owner confirms that",
         )
-    return bytes(content)
+    return content

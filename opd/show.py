@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What OPD tells of OPKGs and of the cluster, as rows and records."""
+"""What OPD tells of OPKGs and of the cluster, as rows, records and text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import click
+from rich.filesize import decimal
 
 from opd.oda import Transaction
-from opd.place import Installed, Place
+from opd.place import Installed, Place, opkg_of
 from opd.repository import Known
 from opkg.index import Offer
-from opkg.spec import Part
+from opkg.manifest import OpkgRelation
+from opkg.spec import Kind
 from opkg.version import Version
+
+# Text that a person reads is no wider, on any terminal.
+_WIDTH = 79
 
 
 def newest(known: Sequence[Known]) -> dict[str, tuple[Known, list[Offer]]]:
@@ -45,16 +53,16 @@ def parts_by_opkg(
     found: dict[str, list[dict[str, str]]] = {}
     for place, packages in places:
         for name, installed in sorted(packages.items()):
-            part, opkg = _part_of(name)
-            if opkg and part in place.parts:
+            opkg = opkg_of(name)
+            if opkg and opkg[1] in place.parts:
                 record = {
                     "place": place.name,
-                    "part": part.value,
+                    "part": opkg[1].value,
                     "package": name,
                     "version": installed.version,
                     "state": installed.state,
                 }
-                found.setdefault(opkg, []).append(record)
+                found.setdefault(opkg[0], []).append(record)
     return dict(sorted(found.items()))
 
 
@@ -70,15 +78,68 @@ def cell(records: Sequence[dict[str, str]], place: str) -> str:
     return "\n".join(f"{text} ({', '.join(parts)})" for text, parts in lines.items()) or "–"
 
 
-def _part_of(package: str) -> tuple[Part, str]:
-    """Which part of which OPKG a native package is; "" where it is none."""
-    name = package.removeprefix("opkg-")
-    if name == package:
-        return Part.API, ""
-    for part in (Part.SERVER, Part.CLIENT):
-        if name.endswith(f"-{part.value}"):
-            return part, name.removesuffix(f"-{part.value}")
-    return Part.API, name
+def details(known: Known, offers: Sequence[Offer]) -> str:
+    """All about an OPKG: what holds for every target, then its packages for each."""
+    opkg = offers[0].opkg
+    relations = {
+        kind: [_relation_text(relation) for relation in opkg.relations if relation.kind is kind]
+        for kind in Kind
+    }
+    facts = {
+        "Licence": opkg.licence,
+        "Home": opkg.uri,
+        "Maintainer": opkg.maintainer,
+        "Changed": opkg.changed[:10],
+        **{kind.value.capitalize(): ", ".join(names) for kind, names in relations.items()},
+        "Scripts": ", ".join(opkg.scripts),
+    }
+    lines = [
+        f"{opkg.name} {opkg.version} ({opkg.category}), from {known.repository.name}",
+        opkg.summary,
+        "",
+        click.wrap_text(opkg.description, _WIDTH, preserve_paragraphs=True),
+        "",
+        *(
+            click.wrap_text(value, _WIDTH, f"{title:<12}", " " * 12)
+            for title, value in facts.items()
+            if value
+        ),
+    ]
+    for offer in offers:
+        lines += ["", offer.target]
+        lines += [f"  {a.name} {a.version}  {decimal(a.size)}" for a in offer.artifacts]
+    return "\n".join(lines)
+
+
+def _relation_text(relation: OpkgRelation) -> str:
+    bound = f" ({relation.rel} {relation.version})" if relation.rel else ""
+    return relation.name + bound
+
+
+def local_time(stamp: str) -> str:
+    """A time of the cluster database, as the clock here has it."""
+    return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def story(row: Transaction) -> str:
+    """All about one transaction."""
+    ended = f", ended {local_time(row.ended)}" if row.ended else ""
+    lines = [row.command, f"{row.outcome}; started {local_time(row.started)}{ended}"]
+    if row.message:
+        lines.append(row.message)
+    if row.changes:
+        lines += ["", "Packages"]
+    for change in row.changes:
+        versions = f"{change.before or '–'} → {change.after or '–'}"
+        lines.append(f"  {change.place}: {change.package} {versions}")
+    if row.runs:
+        lines += ["", "Scripts"]
+    for run in row.runs:
+        word = "done" if run.status == 0 else "failed"
+        undone = ", and undone" if run.undone else ""
+        lines.append(f"  {run.place}: {run.opkg}: {run.script} ({run.phase}): {word}{undone}")
+        lines += [f"    | {line}" for line in run.output.splitlines()]
+    return "\n".join(lines)
 
 
 def transaction_record(row: Transaction) -> dict[str, object]:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import URL
+
 from opd.oda import Oda
 from opkg.files import locked
 
@@ -26,7 +28,7 @@ class State:
         """Open the state folder, making it where it is not there yet."""
         root = root.absolute()
         root.mkdir(parents=True, exist_ok=True)
-        return cls(root, Oda(f"sqlite:///{root / 'oda.sqlite'}"))
+        return cls(root, Oda(URL.create("sqlite", database=str(root / "oda.sqlite"))))
 
     @property
     def repositories(self) -> Path:
