@@ -94,7 +94,8 @@ def overlay(base: Path) -> Iterator[Path]:
     try:
         for directory in (root, place / "upper", place / "work"):
             directory.mkdir()
-        layers = f"lowerdir={base},upperdir={place / 'upper'},workdir={place / 'work'}"
+        # Nothing of it outlives this process: no sync has to wait for a disk.
+        layers = f"volatile,lowerdir={base},upperdir={place / 'upper'},workdir={place / 'work'}"
         run(
             ["mount", "-t", "overlay", "overlay", "-o", layers, root],
             hint="let OPKG_CACHE name a folder on a plain file system",
