@@ -33,6 +33,13 @@ def staged(name: str, work: Path, target: str = "debian-12") -> Path:
     return run_steps(read_opkg(directory)[0], recipe, directory, known_targets().find(target), work)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _gathered() -> None:
+    """What one recipe packs is not in git: its OPKG has a program that brings it together."""
+    done = ran([sys.executable, SPECS / "opd/gather"])
+    assert done.status == 0, done.err
+
+
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The stage of an OPKG's recipe for Debian 12, made once."""
