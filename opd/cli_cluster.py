@@ -12,7 +12,7 @@ import click
 from rich.markup import escape
 
 from opd import image as images
-from opd import native, repository, show
+from opd import repository, show
 from opd.choose import choose
 from opd.install import Cluster, Work, transaction
 from opd.install import install as install_into
@@ -22,6 +22,7 @@ from opd.settings import JSON, NAMES, Settings, pass_settings
 from opd.state import State
 from opkg.console import print_json, print_table, say, stderr
 from opkg.errors import OpkgError
+from opkg.native.choose import packages
 from opkg.target import known_targets
 
 _HEADNODE = click.option("--headnode", "on_headnode", is_flag=True, help="In the headnode.")
@@ -47,7 +48,7 @@ def install(
     state = settings.open()
     known = repository.load_all(state)
     cluster = _cluster(settings, state, image_names, on_headnode=on_headnode)
-    present = {place.name: opkgs_in(place, native.packages(place)) for place in cluster.places}
+    present = {place.name: opkgs_in(place, packages(place)) for place in cluster.places}
     choices = choose(known, names, cluster.places, present)
     with _working(settings, state, known) as work:
         install_into(work, choices, cluster)
@@ -82,7 +83,7 @@ def status(
     """Show which OPKGs are in which roots, as dpkg and rpm tell it."""
     state = settings.open()
     cluster = _cluster(settings, state, image_names, on_headnode=on_headnode)
-    places = [(place, native.packages(place)) for place in cluster.places]
+    places = [(place, packages(place)) for place in cluster.places]
     found = show.parts_by_opkg(places)
     if as_json:
         print_json(found)
@@ -136,15 +137,18 @@ def image() -> None:
     help="Of this distribution, e.g. debian-12.",
 )  # fmt: skip
 @click.option(
-    "--packages", type=click.File(), help="A file that names further packages, one a line."
+    "--packages",
+    "package_file",
+    type=click.File(),
+    help="A file that names further packages, one a line.",
 )
 @pass_settings
 def image_create(
-    settings: Settings, name: str, target: str, packages: Iterator[str] | None
+    settings: Settings, name: str, target: str, package_file: Iterator[str] | None
 ) -> None:
     """Make an image of a distribution, from its mirrors."""
     state = settings.open()
-    lines = (line.partition("#")[0].strip() for line in packages or ())
+    lines = (line.partition("#")[0].strip() for line in package_file or ())
     found = known_targets().find(target)
     with _working(settings, state, []) as work:
         work.say(f"{name}: making an image of {found.name}")

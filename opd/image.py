@@ -10,8 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from opd import apt, dnf, layers
-from opd.mounts import (
+from opd.oda import Image, now
+from opd.place import HEADNODE, Place, image_place
+from opd.state import State
+from opkg.errors import OpkgError
+from opkg.files import locked, point
+from opkg.native import layers
+from opkg.native.make_root import make_root
+from opkg.native.mounts import (
     check_unmounted,
     enter_private_namespace,
     exchange,
@@ -19,13 +25,8 @@ from opd.mounts import (
     overlay,
     remove_tree,
 )
-from opd.oda import Image, now
-from opd.place import HEADNODE, Place, Wanted, image_place
-from opd.state import State
-from opkg.errors import OpkgError
-from opkg.files import locked, point
 from opkg.run import run
-from opkg.target import Family, Target, known_targets
+from opkg.target import Target, known_targets
 
 # How many earlier states of an image are kept.
 KEPT = 5
@@ -138,10 +139,7 @@ def create(state: State, name: str, target: Target, packages: Sequence[str], say
     image.generations.mkdir()
     place = image_place(name, tree, target)
     try:
-        if target.family is Family.DEB:
-            _fill_deb(place, packages, say)
-        else:
-            _fill_rpm(place, state.sessions / name, packages, say)
+        make_root(place, packages, session=state.sessions / name, say=say)
         image.publish(tree)
         image.scratch.rmdir()
     except BaseException:
@@ -149,43 +147,6 @@ def create(state: State, name: str, target: Target, packages: Sequence[str], say
         raise
     state.oda.save(Image(name=name, target=target.name, path=str(image.root), created=now()))
     return image_place(name, image.root, target)
-
-
-def _fill_deb(place: Place, packages: Sequence[str], say: Say) -> None:
-    """With mmdebstrap; where targets.toml names no mirror, from what this machine's apt sources
-    say of the suite, or from mmdebstrap's own default."""
-    distribution = place.target.distribution
-    include = ",".join([*distribution.base, *packages])
-    mirrors = distribution.mirrors or apt.machine_sources(distribution.suite)
-    run(
-        [
-            "mmdebstrap",
-            "--variant=minbase",
-            f"--architectures={place.target.native_architecture}",
-            *([f"--include={include}"] if include else []),
-            distribution.suite,
-            place.root,
-            *map(str, mirrors),
-        ],
-        on_line=say,
-    )
-
-
-def _fill_rpm(place: Place, session: Path, packages: Sequence[str], say: Say) -> None:
-    """With dnf --installroot, from the mirrors that targets.toml names."""
-    platform = place.target.platform
-    if not place.target.distribution.mirrors:
-        raise OpkgError(
-            f"targets.toml names no mirror for {platform}",
-            hint=f'add mirrors to [distributions."{platform}"] in /etc/oscar/targets.toml',
-        )
-    session.mkdir(parents=True, exist_ok=True)
-    # Something is mounted there while packages come, so that none can set its mode.
-    temporary = place.root / "tmp"
-    temporary.mkdir()
-    temporary.chmod(0o1777)
-    installer = dnf.Dnf(place, [], session, say)
-    installer.install([Wanted(name=name) for name in [*place.target.distribution.base, *packages]])
 
 
 @contextmanager
@@ -202,7 +163,7 @@ def changing(root: Root, say: Say) -> Iterator[None]:
         remove_tree(root.scratch)
         root.scratch.mkdir()
         try:
-            with overlay(live, root.scratch) as layer:
+            with overlay(live, live, root.scratch) as layer:
                 yield
             if not layers.is_empty(layer):
                 new = root.scratch / "new"

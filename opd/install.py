@@ -9,16 +9,18 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from opd import guest, phases
+from opd import phases
 from opd.choose import Choice
 from opd.image import Root, changing
-from opd.native import Installer, installer, packages
 from opd.oda import Change, PhaseKey, ScriptRun
 from opd.phases import Phase, Runner
-from opd.place import Installed, Place, Wanted
+from opd.place import Place
 from opd.repository import Known
 from opd.state import State
 from opkg.errors import CommandError, OpkgError
+from opkg.native import guest
+from opkg.native.choose import installer_of, packages
+from opkg.native.installer import Installed, Installer, Wanted
 from opkg.spec import Part
 
 Say = Callable[[str], None]
@@ -59,7 +61,14 @@ class Work:
         """The package manager of a place."""
         session = self.state.sessions / _folder_name(place)
         session.mkdir(parents=True, exist_ok=True)
-        return installer(place, self.known, session, self.log)
+        sources = [entry.package_source(place.target.name) for entry in self.known]
+        return installer_of(place)(
+            system=place,
+            session=session,
+            say=self.log,
+            sources=[source for source in sources if source],
+            env={"OPD_RUNS_PHASES": "1"},
+        )
 
 
 def _folder_name(place: Place) -> str:

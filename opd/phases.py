@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from opd import guest
 from opd.oda import ScriptRun, now
-from opd.place import Place, within
+from opd.place import Place
 from opkg.errors import CommandError
+from opkg.native import guest
+from opkg.native.system import within
 from opkg.resolve import PACKAGES_DIR, TESTING_DIR
 from opkg.run import run
 

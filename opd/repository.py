@@ -25,6 +25,7 @@ from opkg.document import decode
 from opkg.errors import IntegrityError, OpkgError
 from opkg.files import sha256_bytes, write_atomic
 from opkg.index import NAME, Index
+from opkg.native.installer import PackageSource
 
 _ROOT_LIMIT = 512 * 1024
 # Of a repository, and of a channel: a part of paths, of addresses and of apt's and dnf's files.
@@ -42,6 +43,20 @@ class Known:
     def url(self, path: str) -> str:
         """The address of a path in the repository's tree."""
         return f"{self.repository.url}/{path}"
+
+    def package_source(self, target: str) -> PackageSource | None:
+        """What a package manager is told of the repository; None where it has nothing for the
+        target."""
+        source = self.index.sources.get(target)
+        if source is None:
+            return None
+        return PackageSource(
+            name=f"opd-{self.repository.name}",
+            url=self.url(source.path),
+            keys=self.index.keys,
+            suite=source.suite,
+            component=source.component,
+        )
 
 
 def add(state: State, url: str, *, channel: str, root_key: str, name: str) -> Known:

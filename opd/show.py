@@ -10,10 +10,11 @@ import click
 from rich.filesize import decimal
 
 from opd.oda import Transaction
-from opd.place import Installed, Place, opkg_of
+from opd.place import Place, opkg_of
 from opd.repository import Known
 from opkg.index import Offer
 from opkg.manifest import OpkgRelation
+from opkg.native.installer import Installed
 from opkg.spec import Kind
 from opkg.version import Version
 

@@ -50,6 +50,7 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     package_compression: str
     index_compression: tuple[str, ...]
     base: tuple[str, ...] = ()
+    keyring: str = ""
     rpmdb: str = "/var/lib/rpm"
     mirrors: tuple[str | RpmMirror, ...] = ()
 
@@ -77,6 +78,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def family(self) -> Family:
         return self.distribution.family
+
+    @property
+    def is_native(self) -> bool:
+        """Whether this machine has the target's architecture."""
+        return self.architecture == platform.machine()
 
     @property
     def independent(self) -> str:

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from opkg.manifest import read_manifest
-from tests.lab.mounts import remove_root
+from opkg.native.mounts import remove_tree
 from tests.lab.roots import debian_root, unpack
 from tests.lab.standin import KEY_FILE, standin_repository
 
@@ -90,7 +90,7 @@ def _start_afresh_if_other(manifests: list[Path]) -> None:
         _progress("these are other packages than last time: the demo starts afresh")
         for name in ("repository", "state", "headnode"):
             if (DEMO / name).exists():
-                remove_root(DEMO / name)
+                remove_tree(DEMO / name)
     kept.write_text(digest)
 
 

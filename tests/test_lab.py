@@ -6,7 +6,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from opkg.errors import OpkgError
+from opkg.native.mounts import mounts_in
 from opkg.run import run
-from tests.lab.apt_settings import debian_mirrors, fetch_options
 from tests.lab.cache import cached
-from tests.lab.mounts import mounts_in, remove_root
 from tests.lab.roots import debian_root, overlay, unpacked
 from tests.lab.standin import read_rules
 
@@ -110,35 +109,6 @@ def test_two_processes_at_once_make_an_entry_once(cache: Path, tmp_path: Path) -
 
 
 @pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Path]:
-    """A root with a file system mounted in it, in a folder with a space in its name."""
-    root = tmp_path / "a root"
-    (root / "dev").mkdir(parents=True)
-    run(["mount", "-t", "tmpfs", "none", root / "dev"])
-    (root / "dev/null").write_text("to be kept")
-    yield root
-    run(["umount", root / "dev"], check=False)
-
-
-def test_a_root_with_a_mount_in_it_is_not_removed(mounted: Path) -> None:
-    with pytest.raises(OpkgError, match="mounted") as caught:
-        remove_root(mounted)
-    assert str(mounted / "dev") in caught.value.message
-    assert (mounted / "dev/null").read_text() == "to be kept"
-    run(["umount", mounted / "dev"])
-    remove_root(mounted)
-    assert not mounted.exists()
-
-
-def test_removing_a_root_by_a_link_leaves_what_the_link_leads_to(tmp_path: Path) -> None:
-    (tmp_path / "root").mkdir()
-    (tmp_path / "link").symlink_to("root")
-    remove_root(tmp_path / "link")
-    assert (tmp_path / "root").is_dir()
-    remove_root(tmp_path / "never was")
-
-
-@pytest.fixture
 def base(tmp_path: Path) -> Path:
     folder = tmp_path / "base"
     (folder / "mnt").mkdir(parents=True)
@@ -185,41 +155,3 @@ def test_a_debian_root_is_made_unpacked_and_laid_under() -> None:
         assert f"_chrony:x:{chrony.st_uid}:" in (root / "etc/passwd").read_text()
         assert run(["chroot", root, "dpkg", "--audit"]).stdout == ""
         assert "installed" in run(["chroot", root, "dpkg", "--status", "rsync"]).stdout
-
-
-def test_mirrors_are_those_of_the_suite_in_debians_archive(tmp_path: Path) -> None:
-    (tmp_path / "sources.list.d").mkdir()
-    (tmp_path / "sources.list").write_text(
-        "# deb http://mirror.example/debian bookworm main\n"
-        "deb [arch=amd64 trusted=yes] http://mirror.example/debian bookworm main contrib # ours\n"
-        "deb http://mirror.example/debian trixie main\n"
-        "deb-src http://mirror.example/debian bookworm main\n"
-        "deb [signed-by=/etc/apt/keyrings/other.asc] http://other.example/apt bookworm main\n"
-    )
-    (tmp_path / "sources.list.d/debian.sources").write_text(
-        "Types: deb deb-src\n# where from\nURIs: http://mirror.example/debian-security\n"
-        "Suites: bookworm-security trixie-security\nComponents: main\n"
-        "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n"
-        "Types: deb\nURIs: http://off.example/debian\nSuites: bookworm\nComponents: main\n"
-        "Enabled: no\n"
-    )
-    ring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    assert debian_mirrors("bookworm", tmp_path) == (
-        "deb [trusted=yes] http://mirror.example/debian bookworm main contrib",
-        f"deb [signed-by={ring}] http://mirror.example/debian-security bookworm-security main",
-    )
-    assert debian_mirrors("bullseye", tmp_path) == ()
-
-
-def test_settings_that_reach_mirrors_are_taken_over_and_no_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "apt.conf").write_text(
-        'Acquire::http::Proxy "http://proxy.example:3142"; APT::Get::Purge "true";\n'
-        'Acquire::https { CAInfo "/etc/ssl/own.pem"; };\n'
-    )
-    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
-    options = fetch_options()
-    assert 'Acquire::http::Proxy "http://proxy.example:3142"' in options
-    assert 'Acquire::https::CAInfo "/etc/ssl/own.pem"' in options
-    assert all(option.startswith("Acquire::") for option in options)

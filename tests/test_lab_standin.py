@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from opkg.native.mounts import remove_tree
 from opkg.run import Completed, run
-from tests.lab.mounts import remove_root
 from tests.lab.standin import KEY_FILE, index, standin_repository
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ def image(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("image")
     install(repository, folder, "demo-rpm-base")
     yield folder / "root"
-    remove_root(folder)
+    remove_tree(folder)
 
 
 @pytest.fixture

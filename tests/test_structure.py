@@ -51,6 +51,13 @@ def test_the_shared_language_opens_no_connection() -> None:
         assert not _top_level(path) & network, path
 
 
+def test_roots_are_handled_without_a_word_of_what_is_done_in_them() -> None:
+    own = {"opkg.errors", "opkg.files", "opkg.run", "opkg.target"}
+    for path in (TOP / "opkg/native").glob("*.py"):
+        ours = {name for name in _imports(path) if name.startswith("opkg.")}
+        assert {name for name in ours if not name.startswith("opkg.native")} <= own, path
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(TOP)))
 def test_no_code_knows_an_opkg(path: Path) -> None:
     names = {folder.name for folder in (TOP / "opkg_specs").iterdir() if folder.is_dir()}

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from opkg.native.mounts import remove_tree
 from tests.builder.conftest import CONFIG
-from tests.lab.mounts import remove_root
 from tests.lab.roots import debian_root, unpack
 from tests.lab.standin import KEY_FILE, standin_repository
 
@@ -121,7 +121,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         finally:
             server.terminate()
             server.wait()
-            remove_root(folder)
+            remove_tree(folder)
 
 
 def _serve(repository: Path) -> tuple[subprocess.Popen[str], str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from opkg.errors import OpkgError
 from opkg.files import locked
-from tests.lab.mounts import remove_root
+from opkg.native.mounts import remove_tree
 
 
 def cache_root() -> Path:
@@ -51,7 +51,7 @@ def cached(
             # By a process that was killed, for we hold its lock. Its children may still be at
             # work there: what cannot go now goes the next time.
             with suppress(OpkgError):
-                remove_root(left)
+                remove_tree(left)
         work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))
         try:
             made = work / entry.name
@@ -61,7 +61,7 @@ def cached(
                 old.rename(work / f"{old.name}.old")
             made.rename(entry)
         finally:
-            remove_root(work)
+            remove_tree(work)
     return entry
 
 

@@ -13,15 +13,15 @@ from datetime import timedelta
 from pathlib import Path
 
 from opkg.files import locked
+from opkg.native.make_root import make_root, mirrors, mmdebstrap
+from opkg.native.mounts import mounts_in, remove_tree
+from opkg.native.system import System
 from opkg.run import run
-from tests.lab.apt_settings import debian_mirrors, fetch_options
+from opkg.target import Target, read_table
 from tests.lab.cache import cache_root, cached
-from tests.lab.mounts import mounts_in, remove_root
 
 # Mirrors move on; a root older than this is made anew.
 MAX_AGE = timedelta(days=14)
-# Without it the root is merged by the package usrmerge, which brings all of Perl along.
-MERGED_USR = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
 
 
 def debian_root(
@@ -32,14 +32,10 @@ def debian_root(
 ) -> Path:
     """The tarball of a minimal Debian with the packages `include`, from the cache if it is there.
 
-    The mirrors are those that this machine's apt uses for the suite, else mmdebstrap's own choice.
     Raises CommandError when mmdebstrap fails.
     """
+    target = _of_suite(suite)
     packages = ",".join(sorted(include))
-    argv = ["mmdebstrap", "--variant=minbase", "--format=tar", f"--hook-dir={MERGED_USR}"]
-    argv += [f"--include={packages}"] if packages else []
-    argv += [f"--aptopt={option}" for option in fetch_options()]
-    mirrors = debian_mirrors(suite)
 
     def follow(line: str) -> None:
         if line.startswith("I: ") and line.endswith("...") and "/" not in line:
@@ -47,16 +43,19 @@ def debian_root(
 
     def make(tarball: Path) -> None:
         say(f"debian root: {suite} with {packages or 'nothing more'}")
-        run(
-            [*argv, suite, tarball, *mirrors],
-            # Its work goes with ours if we are killed.
-            env={"TMPDIR": str(tarball.parent)},
-            on_line=follow,
-            hint="can this machine's apt reach its mirrors? try: apt-get update",
-        )
+        root = tarball.with_suffix(".tar")
+        system = System(name=f"the root of {suite}", root=root, target=target)
+        make_root(system, include, session=tarball.parent, say=follow)
+        root.rename(tarball)
 
     digest = hashlib.sha256(packages.encode()).hexdigest()[:8]
-    return cached(f"debian-{suite}-{digest}", [argv, mirrors], make, max_age=MAX_AGE)
+    made_by = [mmdebstrap(target, include, Path("root.tar")), mirrors(target)]
+    return cached(f"debian-{suite}-{digest}", made_by, make, max_age=MAX_AGE)
+
+
+def _of_suite(suite: str) -> Target:
+    distributions = read_table().distributions.items()
+    return read_table().find(next(name for name, row in distributions if row.suite == suite))
 
 
 def unpack(tarball: Path, directory: Path) -> None:
@@ -123,4 +122,4 @@ def _sweep(folder: Path) -> None:
 def _discard(place: Path) -> None:
     for point in mounts_in(place):
         run(["umount", "--lazy", point])
-    remove_root(place)
+    remove_tree(place)

@@ -20,12 +20,12 @@ import msgspec
 import rpm_rs
 
 from opkg.files import sha256_file
+from opkg.native.mounts import remove_tree
 from opkg.run import run
 from opkg.target import read_table
 from tests.lab.cache import cached
 from tests.lab.convert import Rules, Tree, split_tree, to_rpms
 from tests.lab.debroot import read_packages, read_tree
-from tests.lab.mounts import remove_root
 from tests.lab.roots import debian_root, unpack
 from tests.lab.rpms import write_rpm
 from tests.lab.signing import throwaway_key
@@ -81,7 +81,7 @@ def _make(repository: Path, tarball: Path, rules: Rules, say: Callable[[str], No
         index(repository)
         key.sign(repository / "repodata/repomd.xml")
         (repository / KEY_FILE).write_text(key.public())
-    remove_root(root)
+    remove_tree(root)
 
 
 def index(repository: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.opd.conftest import Opd, copy_tree, finish
-from tests.opd.trees import changes, picture
+from tests.trees import changes, picture
 
 pytestmark = pytest.mark.slow
 
@@ -207,5 +207,5 @@ def test_an_image_that_could_not_be_made_is_not_there(
 def test_a_made_image_has_the_usual_folders(cluster: Opd) -> None:
     root = cluster.image("rpm")
     assert (root / "tmp").stat().st_mode & 0o7777 == 0o1777
-    assert not (root / "run/opd").exists()
+    assert not (root / "run/oscar").exists()
     assert sorted(path.name for path in (root / "dev").iterdir()) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.opd.conftest import Opd, Repository, serve
-from tests.opd.trees import changes, picture
+from tests.trees import changes, picture
 
 pytestmark = pytest.mark.slow
 
@@ -112,7 +112,7 @@ def test_nothing_of_opds_own_stays_in_a_root(cluster: Opd, deb_image: Path) -> N
     assert [path for path in here if not path.startswith(kept) and path not in folders] == []
     for root in (cluster.headnode, deb_image):
         assert not (root / "usr/sbin/policy-rc.d").exists()
-        assert not list(root.glob("run/opd*"))
+        assert not list(root.glob("run/oscar*"))
     assert "opd" not in (deb_image / "etc/resolv.conf").read_text()
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from opd.place import Installed, headnode, image_place, opkg_of, opkgs_in, target_of, within
+from opd.place import headnode, image_place, opkg_of, opkgs_in
 from opkg.errors import OpkgError
+from opkg.native.installer import Installed
+from opkg.native.system import target_of, within
 from opkg.spec import Part
 from opkg.target import known_targets
 

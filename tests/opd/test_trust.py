@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.opd.conftest import Opd, Repository, serve_files
-from tests.opd.trees import changes, picture
+from tests.trees import changes, picture
 
 pytestmark = pytest.mark.slow
 

@@ -8,17 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from opd.place import within
+from opkg.native.system import HOST, within
 
-HOST = Path("/")
-SESSION = Path("/run/opd")
+# Where a root sees the folder that its package manager is to use.
+SESSION = Path("/run/oscar")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TEMPORARY = "/tmp"  # noqa: S108 (the guest's own)
 _RESOLVER = Path("/etc/resolv.conf")
 _ALONE = ("--unshare-pid", "--unshare-ipc", "--die-with-parent", "--cap-add", "ALL")
 # What stands in a root while it is worked on, if nothing else is there, with its mode: Debian's
 # way to say that no service may be started (invoke-rc.d(8)), and something to mount over.
-_OURS = "# Written by opd while packages are installed in this root.\n"
+_OURS = "# Written by OSCAR while packages are installed in this root.\n"
 _STAND_INS = {
     Path("/usr/sbin/policy-rc.d"): (f"#!/bin/sh\n{_OURS}exit 101\n", 0o755),
     _RESOLVER: (_OURS, 0o644),

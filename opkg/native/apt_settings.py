@@ -24,18 +24,19 @@ _FETCHING = re.compile(
 )
 
 
-def debian_mirrors(suite: str, folder: Path = Path("/etc/apt")) -> tuple[str, ...]:
-    """The lines of sources.list(5) for a suite of Debian's own archive, its updates and security
-    updates, out of the one-line and deb822 sources in `folder`; none when it names no such.
+def mirrors(suite: str, keyring: str, folder: Path = Path("/etc/apt")) -> tuple[str, ...]:
+    """The lines of sources.list(5) for a suite of a distribution's own archive, its updates and
+    security updates, out of the one-line and deb822 sources in `folder`; none when it names no
+    such.
 
-    Other archives may use the suite's name too: theirs are told by a Signed-By that is not the
-    key ring of Debian's archive.
+    Other archives may use the suite's name too: theirs are told by a Signed-By without `keyring`
+    in it, a part of the path of the distribution's key ring.
     """
     wanted = {suite, f"{suite}-updates", f"{suite}-security", f"{suite}/updates"}
     lines = []
     for options, uri, entry_suite, components in _entries(folder):
         signed_by = options.get("signed-by", "")
-        if entry_suite in wanted and (not signed_by or "debian-archive" in signed_by):
+        if entry_suite in wanted and (not signed_by or (keyring and keyring in signed_by)):
             chosen = " ".join(f"{key}={value}" for key, value in options.items())
             bracket = f"[{chosen}] " if chosen else ""
             lines.append(f"deb {bracket}{uri} {entry_suite} {components}")

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from opd import layers
 from opkg.errors import CommandError, OpkgError
+from opkg.native import layers
 from opkg.run import run
 
 _CLONE_NEWNS = 0x00020000  # unshare(2)
@@ -24,13 +24,14 @@ _RENAME_EXCHANGE = 2  # renameat2(2)
 def enter_private_namespace() -> None:
     """Give this process a mount namespace of its own (mount_namespaces(7)). Raises OpkgError.
 
-    Python has os.unshare only from 3.12 on.
+    Only the calling thread gets it, and the threads and processes that it starts from then on: a
+    program with threads calls this before it makes them. Python has os.unshare only from 3.12 on.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNS) != 0:
         raise OpkgError(
             f"no mount namespace of our own: {os.strerror(ctypes.get_errno())}",
-            hint="changing images needs root",
+            hint="this needs root",
         )
     run(["mount", "--make-rprivate", "/"])
 
@@ -82,11 +83,12 @@ def check_unmounted(path: Path, refusal: str) -> None:
 
 
 @contextmanager
-def overlay(lower: Path, scratch: Path) -> Iterator[Path]:
-    """Lay a writable layer over the folder `lower`, at its own path; `scratch` is an empty folder
-    on a file system that can hold the layer. Yields the folder that collects the changes, in the
-    form of overlayfs, complete when the context ends. Raises OpkgError where there can be no
-    overlay, or where a process still works in it at the end."""
+def overlay(lower: Path, at: Path, scratch: Path) -> Iterator[Path]:
+    """Show the folder `lower` at the folder `at`, which may be the same, with a writable layer over
+    it; `scratch` is an empty folder on a file system that can hold the layer. This process alone
+    and its children see it. Yields the folder that collects the changes, in the form of overlayfs,
+    complete when the context ends. Raises OpkgError where there can be no overlay, or where a
+    process still works in it at the end."""
     enter_private_namespace()
     upper = scratch / "upper"
     for folder in (upper, scratch / "work"):
@@ -98,18 +100,17 @@ def overlay(lower: Path, scratch: Path) -> Iterator[Path]:
     options = "lowerdir=lower,upperdir=upper,workdir=work"
     plain = "redirect_dir=off,metacopy=off,index=off,xino=off"
     run(
-        ["mount", "-t", "overlay", "-o", f"{options},{plain}", "overlay", lower],
+        ["mount", "-t", "overlay", "-o", f"{options},{plain}", "overlay", at],
         cwd=scratch,
-        hint="an image must be on a file system that overlayfs can write to, such as ext4, xfs "
-        "or btrfs",
+        hint="it must be on a file system that overlayfs can write to, such as ext4, xfs or btrfs",
     )
     try:
         yield upper
     except BaseException:
         # Busy or not: the changes are given up.
-        run(["umount", "--lazy", lower])
+        run(["umount", "--lazy", at])
         raise
-    _unmount(lower)
+    _unmount(at)
 
 
 def _unmount(point: Path) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opd.layers import apply_layer, link_tree
-from opd.mounts import overlay
-from tests.opd.trees import changes, picture
+from opkg.native.layers import apply_layer, link_tree
+from opkg.native.mounts import overlay
+from tests.trees import changes, picture
 
 # Few names, so that changes often meet what is there.
 PATHS = st.lists(st.sampled_from("ab"), min_size=1, max_size=2).map(lambda names: Path(*names))
@@ -118,7 +118,7 @@ def test_a_flattened_layer_is_what_was_seen_and_the_old_tree_stays(
         play(before, old)
         kept = picture(old)
 
-        with overlay(old, scratch) as layer:
+        with overlay(old, old, scratch) as layer:
             play(after, old)
             seen = picture(old)
         link_tree(old, new)

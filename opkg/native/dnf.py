@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""dnf as the installer of a Red Hat-like root: this machine's dnf, working on the root, with
+further sources added for the time of the transaction."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from opkg.errors import CommandError
+from opkg.native import guest, rpmdb
+from opkg.native.installer import Installer, PackageSource, Wanted
+from opkg.native.system import HOST, System
+from opkg.run import TAIL, run
+from opkg.target import RpmMirror
+
+# dnf's exit status is 0 when a package's script failed; it only says so.
+_SCRIPT_FAILED = re.compile(r"%\w+\(.*\) scriptlet failed")
+
+
+class Dnf(Installer):
+    """See `Installer`."""
+
+    def install(self, packages: Sequence[Wanted]) -> None:
+        words = [f"{p.name}-{p.version}" if p.version else p.name for p in packages]
+        self._dnf("--refresh", "install", *words)
+
+    def check_removal(self, names: Sequence[str]) -> None:
+        run(rpmdb.looking(self.system, "--erase", "--test", *names), on_line=self.say)
+
+    def remove(self, names: Sequence[str]) -> None:
+        self._dnf("remove", *names)
+
+    def _dnf(self, *words: str) -> None:
+        self._write_sources()
+        argv = guest.beside(
+            self.system.root,
+            "dnf",
+            *options(self.system, self.session),
+            *words,
+            env={"HOME": str(self.session), "LC_ALL": "C.UTF-8", **self.env},
+            binds={guest.SESSION: self.session},
+        )
+        self.say("$ " + shlex.join(argv))
+        try:
+            output = run(argv, on_line=self.say).stdout
+        except CommandError as error:
+            error.message = f"dnf failed in {self.system.name}"
+            error.hint = ""
+            raise
+        failed = _SCRIPT_FAILED.search(output)
+        if failed:
+            raise CommandError(
+                f"a package's own script failed in {self.system.name}: {failed.group()}",
+                argv=argv,
+                output="\n".join(output.splitlines()[-TAIL:]),
+            )
+
+    def _write_sources(self) -> None:
+        for folder in ("keys", "log"):
+            (self.session / folder).mkdir(parents=True, exist_ok=True)
+        for source in self.sources:
+            _key_file(self.session, source).write_text("\n".join(source.keys))
+        text = config_text(self.system, self.sources, self.session)
+        (self.session / "dnf.conf").write_text(text)
+        # Debian's rpm would keep the database in the home folder.
+        macros = f"%_dbpath {self.system.target.distribution.rpmdb}\n"
+        (self.session / ".rpmmacros").write_text(macros)
+
+
+def options(system: System, session: Path) -> list[str]:
+    """dnf's options for a root."""
+    words = [
+        "--assumeyes",
+        "--config",
+        str(session / "dnf.conf"),
+        f"--releasever={system.target.distribution.suite}",
+    ]
+    if system.root != HOST:
+        arch = system.target.native_architecture
+        words += ["--installroot", str(system.root), "--forcearch", arch]
+    return words
+
+
+def config_text(system: System, sources: Sequence[PackageSource], session: Path) -> str:
+    """dnf's configuration for a root (dnf.conf(5)): all it downloads is kept in `session`; beside
+    `sources` it knows the mirrors of targets.toml, or the root's own where that names none."""
+    own = "" if system.target.distribution.mirrors else system.root / "etc/yum.repos.d"
+    # dnf puts the root's path before the next two, but only when they come from a file.
+    seen = session if system.root == HOST else guest.SESSION
+    head = f"[main]\nreposdir={own}\ncachedir={seen / 'cache'}\nlogdir={seen / 'log'}\n"
+    mirrors = [
+        _repo_text(mirror.name, mirror.url, mirror.key, priority=99)
+        for mirror in system.target.distribution.mirrors
+        if isinstance(mirror, RpmMirror)
+    ]
+    added = [
+        _repo_text(source.name, source.url, _key_file(session, source).as_uri(), priority=50)
+        for source in sources
+    ]
+    return "\n".join([head, *mirrors, *added])
+
+
+def _key_file(session: Path, source: PackageSource) -> Path:
+    return session / "keys" / f"{source.name}.asc"
+
+
+def _repo_text(name: str, url: str, key: str, *, priority: int) -> str:
+    """The section of a repository, with signatures of packages and of metadata checked."""
+    return (
+        f"[{name}]\nname={name}\nbaseurl={url}\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\n"
+        f"gpgkey={key}\npriority={priority}\n"
+    )
