@@ -254,6 +254,6 @@ def applies(condition: Filter, target: Target) -> bool:
 
 def _is_on(dist: DistFilter, target: Target) -> bool:
     ours = target.distribution
-    if dist.name.lower() not in target.ordered_words:
+    if dist.name not in target.ordered_words:
         return False
     return not dist.version or holds(ours.compat_release, dist.rel or "=", dist.version)

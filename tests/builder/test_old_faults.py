@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.builder.conftest import CONFIG, Write, opkgc
+from tests.builder.conftest import CONFIG, RECIPE, Write, opkgc
 from tests.builder.test_build import BOTH, DEB, RPM, field, files_of, query
 
 HOME = "/usr/lib/oscar/packages/sample"
@@ -164,6 +165,15 @@ def test_8_optional_elements_may_be_left_out(opkg: Write, out: Path) -> None:
     assert field(deb(out), "Maintainer").startswith("Jérôme <")
 
 
+def test_8_a_name_that_is_none_is_taken_from_the_directory(opkg: Write, out: Path) -> None:
+    source = opkg()
+    config = source / "config.xml"
+    config.write_text(config.read_text().replace("<name>sample<", "<name>A Sample_<"))
+    opkgc("build", source, *BOTH, "-o", out)
+    assert field(deb(out), "Package") == "opkg-sample"
+    assert query(rpm(out), "--qf", "%{NAME}") == ["opkg-sample"]
+
+
 def test_9_names_are_mapped_by_a_table(opkg: Write, out: Path) -> None:
     names = '[Py_MPI]\ndeb = "python3-mpi"\nrpm = "pyMPI"\n'
     body = "<serverDeps><requires><pkg>Py_MPI</pkg></requires></serverDeps>"
@@ -224,13 +234,17 @@ def test_12_nothing_of_testing_is_lost(opkg: Write, out: Path) -> None:
 
 
 def test_13_the_output_is_relative_to_where_one_stands(opkg: Write, tmp_path: Path) -> None:
-    source = opkg()
-    before = sorted(source.rglob("*"))
+    """And nothing is written elsewhere: not beside the sources, not into a person's home."""
+    source, home = opkg(files={"doc/README": "Read me.\n"}), tmp_path / "home"
+    home.mkdir()
+    before = {path: path.stat().st_mtime_ns for path in source.rglob("*")}
     for _ in range(2):
         argv = [sys.executable, "-m", "builder", "build", source, *BOTH, "-o", "there"]
-        subprocess.run(argv, cwd=tmp_path, check=True, capture_output=True)
+        env = {**os.environ, "HOME": str(home)}
+        subprocess.run(argv, cwd=tmp_path, env=env, check=True, capture_output=True)
     assert len(list(tmp_path.glob("there/*/opkg-*"))) == 6
-    assert sorted(source.rglob("*")) == before
+    assert {path: path.stat().st_mtime_ns for path in source.rglob("*")} == before
+    assert list(home.iterdir()) == []
 
 
 def test_13_an_opkg_whose_name_begins_another_leaves_that_alone(opkg: Write, out: Path) -> None:
@@ -248,6 +262,15 @@ def test_14_a_failure_is_seen_in_the_exit_status(opkg: Write, out: Path) -> None
     done = opkgc("build", source, *BOTH, "-o", out, check=False)
     assert done.returncode == 1
     assert "config.xml:14: error:" in done.stderr
+
+
+def test_14_so_is_one_that_only_the_build_meets(opkg: Write, out: Path) -> None:
+    recipe = RECIPE.format(name="sample").replace("install -D", "false; install -D")
+    source = opkg(recipe=True, files={"build.toml": recipe})
+    done = opkgc("build", source, opkg("other"), *BOTH, "-o", out, check=False)
+    assert done.returncode == 1
+    assert "2 built, 2 failed" in done.stderr
+    assert not list(out.glob("*/opkg-sample*"))
 
 
 def test_15_scripts_bring_no_dependencies_and_file_names_mean_nothing(
