@@ -37,7 +37,7 @@ _OUT = click.option(
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="oscar-opkg")
 def cli() -> None:
     """Compile OPKGs, descriptions of cluster software, into native packages.

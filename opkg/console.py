@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import tomllib
@@ -38,6 +39,19 @@ def print_table(columns: list[str], rows: list[list[str]], *, title: str = "") -
     for row in rows:
         table.add_row(*row)
     (stdout if sys.stdout.isatty() else Console(highlight=False, width=200)).print(table)
+
+
+def run_program(module: str, *, name: str, extra: str) -> None:
+    """Import the module of one of the programs and run its `main`. Where a library that only this
+    program needs is not there, say so in one sentence and exit with 1."""
+    try:
+        program = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        message = f"{name} needs the Python module {error.name}, which is not installed"
+        hint = f"install what {name} needs: pip install 'oscar-opkg[{extra}]'"
+        show_error(OpkgError(message, hint=hint), name)
+        sys.exit(1)
+    program.main()
 
 
 def run_command(command: click.Command, *, name: str, settings: str, env_prefix: str) -> None:

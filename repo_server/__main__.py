@@ -1,6 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`python -m repo_server` is `opkg-repo`."""
 
-from repo_server.cli import main
+from opkg.console import run_program
 
-main()
+
+def main() -> None:
+    """Run opkg-repo and exit."""
+    run_program("repo_server.cli", name="opkg-repo", extra="server")
+
+
+if __name__ == "__main__":
+    main()

@@ -102,3 +102,25 @@ def test_a_reader_that_stops_reading_is_no_error_message(tmp_path: Path) -> None
     process.stdout.close()
     assert process.stderr is not None
     assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("module", "program", "extra", "library"),
+    [("builder", "opkgc", "builder", "lxml"), ("repo_server", "opkg-repo", "server", "pysequoia")],
+)
+def test_a_program_whose_libraries_are_not_there_says_what_to_install(
+    tmp_path: Path, module: str, program: str, extra: str, library: str
+) -> None:
+    """(A library of that name in front of the real one is as good as none.)"""
+    missing = f"raise ModuleNotFoundError({library!r}, name={library!r})\n"
+    (tmp_path / f"{library}.py").write_text(missing)
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    argv = [sys.executable, "-m", module, "--version"]
+    done = subprocess.run(
+        argv, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"{program}: error: {program} needs the Python module {library}, which is not installed\n"
+        f"  install what {program} needs: pip install 'oscar-opkg[{extra}]'\n"
+    )
