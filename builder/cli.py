@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import click
 
 from builder import build as builder
 from builder.build import Job, Result, Status
+from builder.mirror import Source
+from builder.mirror import check as check_mirror
 from builder.scaffold import scaffold
 from builder.show import as_text, packages_of
 from opkg.console import print_json, print_table, run_command, say, show_error
@@ -49,23 +53,55 @@ def cli() -> None:
 
 @cli.command()
 @_DIRECTORIES
+@click.option(
+    "--mirror",
+    is_flag=True,
+    help="Also look up the packages they name in the targets' archives, where these can be "
+    "reached.",
+)
+@click.option(
+    "-t",
+    "--target",
+    "targets",
+    metavar="TARGET",
+    multiple=True,
+    help="Look into the archive of this target alone; may be given again.",
+)
 @_JSON
-def lint(directories: Sequence[Path], *, as_json: bool) -> None:
+def lint(
+    directories: Sequence[Path], targets: Sequence[str], *, mirror: bool, as_json: bool
+) -> None:
     """Say all that is wrong with OPKGs, with the line of each fault.
 
     The exit status is 1 if there is an error. What is warned of is read, and built, all the same.
     """
+    if targets and not mirror:
+        raise click.UsageError("--target says whose --mirror to look into: give both")
     found = [diagnostic for directory in directories for diagnostic in _lint(directory)]
-    errors = sum(diagnostic.severity == "error" for diagnostic in found)
+    if mirror:
+        found += _look_up(directories, _find(targets or tuple(known_targets().distributions)))
+    counts = Counter(diagnostic.severity for diagnostic in found)
     if as_json:
         print_json(found)
     else:
         for diagnostic in found:
             click.echo(str(diagnostic))
-        counts = (_counted(errors, "error"), _counted(len(found) - errors, "warning"))
-        say(f"{', '.join(counts)} in {_counted(len(directories), 'OPKG')}")
-    if errors:
+        told = [_counted(counts[word], word) for word in ("error", "warning")]
+        told += [_counted(counts["note"], "note")] if counts["note"] else []
+        say(f"{', '.join(told)} in {_counted(len(directories), 'OPKG')}")
+    if counts["error"]:
         sys.exit(1)
+
+
+def _look_up(directories: Sequence[Path], targets: Sequence[Target]) -> list[Diagnostic]:
+    """What the archives say; of an OPKG with errors, nothing is known that could be asked."""
+    sources = []
+    for directory in directories:
+        with contextlib.suppress(OpkgError):
+            opkg, _ = read_opkg(directory)
+            recipe = read_recipe(directory)
+            sources.append(Source(directory=directory, opkg=opkg, recipe=recipe))
+    return check_mirror(sources, targets, say)
 
 
 def _counted(number: int, word: str) -> str:

@@ -37,8 +37,8 @@ class CommandError(OpkgError):
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnostic:
-    """One finding in somebody's file. `severity` is "error" or "warning"; `line` counts from 1,
-    0 stands for the whole file. As a text, the hint has a line of its own."""
+    """One finding in somebody's file. `severity` is "error", "warning" or "note"; `line` counts
+    from 1, 0 stands for the whole file. As a text, the hint has a line of its own."""
 
     severity: str
     path: str

@@ -77,14 +77,17 @@ class RecipePackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def relations(self, kind: Kind, target: Target, names: Names) -> tuple[Relation, ...]:
         """The package's relations of a kind as they hold on a target, by native names."""
-        listed: Relations = getattr(self, kind.value)
-        entries = [RecipeRelation(name=e) if isinstance(e, str) else e for e in listed]
         return tuple(
             Relation(name=name, rel=entry.rel, version=entry.version)
-            for entry in entries
-            if not entry.on or set(entry.on) & set(target.ordered_words)
+            for entry in self.entries(kind, target)
             for name in names.native(entry.name, target)
         )
+
+    def entries(self, kind: Kind, target: Target) -> tuple[RecipeRelation, ...]:
+        """The same by the names that build.toml uses."""
+        listed: Relations = getattr(self, kind.value)
+        entries = (RecipeRelation(name=e) if isinstance(e, str) else e for e in listed)
+        return tuple(e for e in entries if not e.on or set(e.on) & set(target.ordered_words))
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
