@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The module, the library and the tools, built in a Debian that is thrown away."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.cache import cached
+from tests.lab.roots import debian_root, unpacked
+
+SOURCE = Path(__file__).parents[2] / "kerrighed/src"
+# The kernel is here for the guests, and so that it fits the headers.
+PACKAGES = (
+    "busybox-static", "gcc", "kmod", "libc6-dev", "linux-headers-amd64", "linux-image-amd64",
+    "make", "pkg-config", "python3-minimal", "sparse",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A root with a kernel and its headers, and what was built in it: `module` is kerrighed.ko,
+    `tools` is as `make install` has it, `said` what the compilers said."""
+
+    root: Path
+    release: str
+    module: Path
+    tools: Path
+    newer: Path  # a library for a later version of the module's interface
+    said: str
+
+
+def build_root(suite: str = "bookworm") -> Path:
+    return unpacked(debian_root(PACKAGES, suite))
+
+
+def kernel_of(root: Path) -> str:
+    [release] = [path.name for path in (root / "usr/lib/modules").iterdir()]
+    return release
+
+
+def run_in(root: Path, work: Path, script: str) -> str:
+    """Run a piece of shell in a root, where `work` is /mnt and all else cannot be changed."""
+    argv: list[str | Path] = [
+        "nice", "bwrap", "--ro-bind", root, "/", "--dev", "/dev", "--proc", "/proc",
+        "--tmpfs", "/tmp", "--bind", work, "/mnt", "--chdir", "/mnt", "--unshare-net",
+        "--unshare-pid", "--die-with-parent", "sh", "-euc", script,
+    ]  # fmt: skip
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def sources() -> dict[str, str]:
+    return {
+        str(path.relative_to(SOURCE)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(SOURCE.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def built(suite: str = "bookworm") -> Built:
+    """What the sources give on a suite of Debian, from the cache if they are the same."""
+    root = build_root(suite)
+    release = kernel_of(root)
+    script = f"""
+    make -C module KDIR=/lib/modules/{release}/build W=1 C=2 modules
+    make OUT=/mnt/out
+    make install OUT=/mnt/out DESTDIR=/mnt/tools
+    make OUT=/mnt/newer CPPFLAGS=-DKRG_INTERFACE_MAJOR=2
+    """
+
+    def make(path: Path) -> None:
+        work = path.with_suffix(".work")
+        shutil.copytree(SOURCE, work)
+        said = run_in(root, work, script)
+        path.mkdir()
+        shutil.move(work / "module/kerrighed.ko", path)
+        for name in ("tools", "newer"):
+            shutil.move(work / name, path)
+        (path / "said").write_text(said)
+
+    entry = cached(f"kerrighed-{suite}", [sources(), str(root), script], make)
+    return Built(
+        root=root,
+        release=release,
+        module=entry / "kerrighed.ko",
+        tools=entry / "tools",
+        newer=entry / "newer",
+        said=(entry / "said").read_text(),
+    )
