@@ -21,6 +21,7 @@ from pathlib import Path
 from debian.debfile import DebFile
 
 from opkg.files import locked
+from opkg.target import known_targets
 from tests.lab.cache import cache_root, cached
 from tests.lab.roots import debian_root, overlay, unpack
 from tests.opkg_specs.running import SPECS, Ran, ran
@@ -94,7 +95,7 @@ find /etc /opt /root /home /srv /var /boot \\( {skipped} \\) -prune -o -type f \
 
 
 @cache
-def _base() -> Path:
+def _base(suite: str) -> Path:
     """A minimal Debian whose apt has read the archive's lists, and starts no services."""
 
     def make(path: Path) -> None:
@@ -106,9 +107,9 @@ def _base() -> Path:
         (path / "etc/hosts").write_text(HOSTS)
         _succeeded(_enter(path, f"{GET} update", outside=True))
 
-    tarball = debian_root(INCLUDED)
+    tarball = debian_root(INCLUDED, suite)
     return cached(
-        "opkg-library-root",
+        f"opkg-library-root-{suite}",
         [str(tarball), tarball.stat().st_mtime_ns, HOSTS],
         make,
         max_age=LISTS_AGE,
@@ -138,8 +139,10 @@ def _archives() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Library:
-    """A folder with all packages of the library, and what each requires of the others."""
+    """A folder with all packages of the library for a Debian, and what each requires of the
+    others."""
 
+    suite: str
     folder: Path
     requires: Mapping[str, frozenset[str]]
 
@@ -189,6 +192,10 @@ class Machine:
         """Install packages for which all has been fetched."""
         self._apt(f"install {self._named(packages)}")
 
+    def simulate(self, *packages: str) -> None:
+        """See that apt finds all that packages need; nothing is fetched."""
+        self._apt(f"install --simulate {self._named(packages)}")
+
     def install(self, *packages: str) -> None:
         """Install packages with all that they need, through apt."""
         self.fetch(*packages)
@@ -222,13 +229,13 @@ def _succeeded(done: Ran) -> str:
     return done.out
 
 
-def built_library(out: Path) -> Library:
-    """Build all OPKGs for Debian 12 into a folder. One that cannot be built is missing from it,
+def built_library(out: Path, target: str = "debian-12-x86_64") -> Library:
+    """Build all OPKGs for a Debian into a folder. One that cannot be built is missing from it,
     which only the tests of that one have to mind."""
     directories = [path.parent for path in SPECS.glob("*/config.xml")]
     builder = [sys.executable, "-m", "builder", "build", *directories]
-    ran([*builder, "-t", "debian-12-x86_64", "-o", out])
-    folder = out / "debian-12-x86_64"
+    ran([*builder, "-t", target, "-o", out])
+    folder = out / target
     named = {package_of(path): DebFile(path).debcontrol() for path in folder.glob("*.deb")}
     requires = {
         name: frozenset(
@@ -237,15 +244,21 @@ def built_library(out: Path) -> Library:
         for name, control in named.items()
     }
     ours = {name: words & named.keys() for name, words in requires.items()}
-    return Library(folder=folder, requires=ours)
+    return Library(
+        suite=known_targets().find(target).distribution.suite, folder=folder, requires=ours
+    )
+
+
+@contextmanager
+def machine_of(library: Library) -> Iterator[Machine]:
+    """A machine without any OPKG."""
+    with overlay(_base(library.suite)) as root:
+        yield Machine(root=root, library=library)
 
 
 @contextmanager
 def head_and_image(library: Library) -> Iterator[tuple[Machine, Machine]]:
     """A head node and an image of its nodes, both without any OPKG. The head node sees the image
     below IMAGE, and `node COMMAND` runs there what a node would run."""
-    with overlay(_base()) as head, overlay(_base()) as image:
-        yield (
-            Machine(root=head, library=library, images=((image, IMAGE),)),
-            Machine(root=image, library=library),
-        )
+    with machine_of(library) as image, overlay(_base(library.suite)) as root:
+        yield Machine(root=root, library=library, images=((image.root, IMAGE),)), image
