@@ -9,7 +9,7 @@ CODE   := opkg builder repo_server opd
 export OPKG_CACHE := $(CACHE)
 
 # What the programs and their tests run, from the distribution.
-PACKAGES := python3-venv python3-rpm rpm createrepo-c dnf zypper mmdebstrap bubblewrap gnupg gpgv \
+PACKAGES := python3-venv python3-rpm rpm createrepo-c dnf zypper mmdebstrap bubblewrap gnupg gpgv sqv \
             dpkg-dev apt-utils xz-utils zstd rsync curl openssh-server openssh-client git \
             debian-archive-keyring lintian rpmlint iproute2 chromium gcc libc6-dev \
             qemu-system-x86
@@ -48,6 +48,7 @@ test-fast: setup ## the tests that take no roots and no time
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+bench: PACKAGES += reprepro aptly
 bench: setup ## measure against peers (bench/README.md)
 	@$(BIN)/pip install -qq --disable-pip-version-check --config-settings editable_mode=compat \
 	  --editable '.[bench]'

@@ -68,6 +68,11 @@ def find_package(session: Session, digest: str) -> Package | None:
     )
     if row is None:
         return None
+    return as_package(row)
+
+
+def as_package(row: Content) -> Package:
+    """A package of the catalog, without its fragments."""
     return Package(
         family=row.family,
         name=row.name,
@@ -80,9 +85,11 @@ def find_package(session: Session, digest: str) -> Package | None:
     )
 
 
-def find_rival(session: Session, package: Package, channel: str, target: Target) -> Content | None:
-    """A package with other content that stands where this one would: the same name, version and
-    architecture for the target, or the same file name."""
+def refuse_rival(
+    session: Session, package: Package, channel: str, target: Target, *, where: str
+) -> None:
+    """Raise OpkgError where a package with other content stands where this one would: the same
+    name, version and architecture for the target, or the same file name."""
     same_folder = Placement.target == target.name
     if target.family is Family.DEB:
         # All suites of an archive share its pool.
@@ -92,12 +99,20 @@ def find_rival(session: Session, package: Package, channel: str, target: Target)
         & (Content.version == package.version)
         & (Content.architecture == package.architecture)
     ) | (Content.path == package.path)
-    return session.scalar(
+    rival = session.scalar(
         select(Content)
         .join(Placement)
         .where(same_folder, same_name, Content.sha256 != package.sha256)
         .limit(1)
     )
+    if rival is not None:
+        raise OpkgError(
+            f"{rival.name} {rival.version} {rival.architecture} is in the repository with other "
+            f"content: SHA-256 {rival.source_sha256} came in, this one has "
+            f"{package.source_sha256}",
+            where=where,
+            hint="what changed needs a new release in its version",
+        )
 
 
 def place(session: Session, package: Package, channel: str, target: Target) -> bool:

@@ -12,14 +12,12 @@ from opkg.errors import OpkgError
 from opkg.target import Target, known_targets
 from repo_server import catalog, intake
 from repo_server.check import check as check_tree
+from repo_server.cli_channels import COMMANDS, DIRECTORY, FOLDER, JSON
 from repo_server.create import create
 from repo_server.package import tree_path
 from repo_server.publish import publish as publish_repository
 from repo_server.repository import open_repository
-
-_FOLDER = click.Path(path_type=Path)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-_DIRECTORY = click.argument("directory", metavar="DIR", type=_FOLDER)
+from repo_server.upkeep import repair as repair_tree
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,9 +31,9 @@ def cli() -> None:
 
 
 @cli.command()
-@_DIRECTORY
+@DIRECTORY
 @click.option("--origin", default="OSCAR", show_default=True, help="Who publishes: apt's Origin.")
-@_JSON
+@JSON
 def init(directory: Path, origin: str, as_json: bool) -> None:
     """Make a repository with keys of its own.
 
@@ -51,8 +49,8 @@ def init(directory: Path, origin: str, as_json: bool) -> None:
 
 
 @cli.command()
-@_DIRECTORY
-@click.argument("files", metavar="FILE|MANIFEST...", nargs=-1, required=True, type=_FOLDER)
+@DIRECTORY
+@click.argument("files", metavar="FILE|MANIFEST...", nargs=-1, required=True, type=FOLDER)
 @click.option("--channel", required=True, metavar="C", help="The line of releases, e.g. testing.")
 @click.option(
     "--target",
@@ -60,7 +58,7 @@ def init(directory: Path, origin: str, as_json: bool) -> None:
     help="The target of single packages, e.g. debian-12-x86_64; else it follows from the tag that "
     "ends their release.",
 )
-@_JSON
+@JSON
 def add(
     directory: Path, files: tuple[Path, ...], channel: str, target: str | None, as_json: bool
 ) -> None:
@@ -87,8 +85,8 @@ def add(
 
 
 @cli.command()
-@_DIRECTORY
-@_JSON
+@DIRECTORY
+@JSON
 def publish(directory: Path, as_json: bool) -> None:
     """Show clients all that was added, at once.
 
@@ -101,15 +99,18 @@ def publish(directory: Path, as_json: bool) -> None:
     say(f"generation {published.generation} is live, valid until {published.valid_until}")
     if published.changes:
         print_table(
-            ["CHANNEL", "TARGET", "NEW PACKAGES"],
-            [[change.channel, change.target, str(change.packages)] for change in published.changes],
+            ["CHANNEL", "TARGET", "NEW PACKAGES", "REMOVED"],
+            [
+                [change.channel, change.target, str(change.packages), str(change.removed)]
+                for change in published.changes
+            ],
         )
 
 
 @cli.command("list")
-@_DIRECTORY
+@DIRECTORY
 @click.option("--channel", metavar="C", help="Only this channel.")
-@_JSON
+@JSON
 def list_(directory: Path, channel: str | None, as_json: bool) -> None:
     """List all packages, published or waiting."""
     repository = open_repository(directory)
@@ -144,15 +145,17 @@ def list_(directory: Path, channel: str | None, as_json: bool) -> None:
 
 
 @cli.command()
-@_DIRECTORY
-@_JSON
-def check(directory: Path, as_json: bool) -> None:
+@DIRECTORY
+@click.option("--repair", is_flag=True, help="Mend what can be mended, then check again.")
+@JSON
+def check(directory: Path, repair: bool, as_json: bool) -> None:
     """Check the live tree as its clients would.
 
     Every file that the lists name must be there with its digest, and every signature must hold.
     Every fault is named; one is enough for exit status 1.
     """
-    report = check_tree(open_repository(directory).live)
+    repository = open_repository(directory)
+    report = repair_tree(repository, say) if repair else check_tree(repository.live)
     if as_json:
         print_json(report)
     else:
@@ -163,12 +166,14 @@ def check(directory: Path, as_json: bool) -> None:
         raise OpkgError(
             f"{len(report.faults)} faults in what is published",
             where=str(directory),
-            hint="opkg-repo publish writes all metadata anew; a damaged package stays so",
+            hint="put damaged packages back from a copy: opkg-repo add does not take them for new"
+            if repair
+            else f"mend it: opkg-repo check --repair {directory}",
         )
 
 
 @cli.command()
-@_DIRECTORY
+@DIRECTORY
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -186,6 +191,10 @@ def serve(directory: Path, port: int, host: str) -> None:
     from repo_server.serve import serve as serve_repository
 
     serve_repository(open_repository(directory), host, port)
+
+
+for command in COMMANDS:
+    cli.add_command(command)
 
 
 def main() -> None:

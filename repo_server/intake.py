@@ -22,6 +22,7 @@ from repo_server.repository import (
     Repository,
     changing,
     check_channel,
+    is_full,
     pool_path,
 )
 
@@ -100,6 +101,8 @@ def _copy(item: Item, folder: Path) -> str:
                 digest.update(data)
                 sink.write(data)
     except OSError as error:
+        if is_full(error):
+            raise
         raise OpkgError(f"cannot be copied: {error.strerror}", where=str(item.path)) from error
     found, size = digest.hexdigest(), copy.stat().st_size
     meant = item.artifact
@@ -142,15 +145,7 @@ def _place(session: Session, channel: str, item: Item, package: Package) -> Adde
     if item.artifact:
         _compare(package, item.artifact, where)
     target = target_of(package, item.target, known_targets(), where)
-    rival = catalog.find_rival(session, package, channel, target)
-    if rival is not None:
-        raise OpkgError(
-            f"{rival.name} {rival.version} {rival.architecture} is in the repository with other "
-            f"content: SHA-256 {rival.source_sha256} came in, this file has "
-            f"{package.source_sha256}",
-            where=where,
-            hint="what changed needs a new release in its version",
-        )
+    catalog.refuse_rival(session, package, channel, target, where=where)
     return Added(
         channel=channel,
         target=target.name,

@@ -96,11 +96,12 @@ def generate(folder: Path, owner: str, now: datetime, *, voucher: str = "") -> s
         _gpg(home, *at, *make)
         listing = _gpg(home, "--with-colons", "--list-secret-keys")
         name = next(line.split(":")[9] for line in listing.splitlines() if line[:4] == "fpr:")
+        # Before it is vouched for: rpm_rs reads no secret key that carries another's signature.
+        secret = _gpg(home, "--armor", "--export-secret-keys", name)
+        write_atomic(folder / f"{name}.key", secret, mode=0o600)
         if voucher:
             _gpg(home, "--import", str(folder / f"{voucher}.key"))
             _gpg(home, "--local-user", voucher, "--yes", "--quick-sign-key", name)
-        secret = _gpg(home, "--armor", "--export-secret-keys", name)
-        write_atomic(folder / f"{name}.key", secret, mode=0o600)
         write_atomic(folder / f"{name}.asc", _gpg(home, "--armor", "--export", name))
     return name
 

@@ -102,7 +102,8 @@ def publish_within(
     progress(f"writing generation {number} …")
     changes = Changes() if renewing else take_changes(draft, session)
     renewed = history.renewed(session, before)
-    if not changes or renewed is None or date - renewed >= FRESH:
+    # A date to come is that of a clock that was wrong.
+    if not changes or renewed is None or not timedelta() <= date - renewed < FRESH:
         renewed = date
     _write(draft, session, changes, old=history.own_files(session, before), anew=renewed == date)
     _carry_over(draft, session)

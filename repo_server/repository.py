@@ -32,6 +32,9 @@ CURRENT = "current"
 TOPS = ("deb", "rpm", "opd", "keys")
 _CHANNEL = re.compile(r"[a-z0-9][a-z0-9+.-]*")
 
+# Bytes that the catalog's own files may need.
+_NO_ROOM = 1 << 18
+
 Progress = Callable[[str], None]
 
 
@@ -155,13 +158,13 @@ def changing(repository: Repository, progress: Progress) -> Iterator[Session]:
         progress("waiting for another command that is changing this repository …")
 
     with (
+        _room(repository),
         locked(repository.directory / ".lock", waiting=waiting),
         catalog.opened(repository.directory) as session,
     ):
         _clear_remains(repository, session)
         try:
-            with _room(repository):
-                yield session
+            yield session
         except BaseException:
             session.rollback()
             _clear_remains(repository, session)
@@ -176,14 +179,19 @@ def _room(repository: Repository) -> Iterator[None]:
     try:
         yield
     except (OSError, OperationalError) as error:
-        system = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if not system and "disk is full" not in str(error):
+        # SQLite has several words for it.
+        if not is_full(error) and shutil.disk_usage(repository.directory).free > _NO_ROOM:
             raise
         raise OpkgError(
             "the disk is full; nothing was changed",
             where=str(repository.directory),
             hint="make room: opkg-repo gc removes what nobody needs any more",
         ) from error
+
+
+def is_full(error: Exception) -> bool:
+    """Whether that is the system's word for a full disk."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _clear_remains(repository: Repository, session: Session) -> None:

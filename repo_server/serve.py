@@ -1,21 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The HTTP server: gunicorn, within this process."""
+"""The HTTP server: gunicorn, within this process, and the renewal of what it serves."""
 
 from __future__ import annotations
 
 import socket
+import sys
+import threading
+import time
 from typing import Any
 
 import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from opkg.console import say
 from opkg.errors import OpkgError
+from opkg.run import run
 from repo_server.app import create_app
 from repo_server.repository import Repository
 
 WORKERS = 2
 THREADS = 16
+
+# What is live is renewed at half of its lifetime, and looked at as often as this, in seconds: a
+# server that cannot renew has a week to say so.
+RENEW_DAYS = 7
+LOOK_EVERY = 3600
 
 
 class _Server(BaseApplication):
@@ -42,6 +52,7 @@ def serve(repository: Repository, host: str, port: int) -> None:
 
     def announce(_arbiter: object) -> None:
         click.echo(f"http://{f'[{host}]' if ':' in host else host}:{taken}/")
+        threading.Thread(target=_keep_fresh, args=[repository], daemon=True).start()
 
     settings = {
         "bind": f"fd://{listener.fileno()}",
@@ -53,6 +64,19 @@ def serve(repository: Repository, host: str, port: int) -> None:
         "control_socket_disable": True,
     }
     _Server(create_app(repository), settings).run()
+
+
+def _keep_fresh(repository: Repository) -> None:
+    """Renew the dates before they end, again and again. In the server's first process, so once
+    for all workers; a second server on the repository waits for the lock and finds them new."""
+    # By a process of its own, since this one forks workers: they would inherit locks.
+    command = [sys.executable, "-m", "repo_server", "renew", str(repository.directory)]
+    while True:
+        try:
+            run([*command, "--older-than", str(RENEW_DAYS)])
+        except OpkgError as error:
+            say(f"the dates of what is published could not be renewed: {error}")
+        time.sleep(LOOK_EVERY)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -58,7 +58,12 @@ class Placement(Base):
     until: Mapped[int | None] = mapped_column(index=True)
     leaving: Mapped[bool] = mapped_column(default=False)
     content: Mapped[Content] = relationship()
+
     __table_args__ = (Index("placements_leaving", "leaving", sqlite_where=text("leaving = 1")),)
+
+    def again(self, channel: str) -> Placement:
+        """A row that waits to show the same in `channel`."""
+        return Placement(channel=channel, target=self.target, sha256=self.sha256)
 
 
 class Offer(Base):
@@ -74,7 +79,18 @@ class Offer(Base):
     since: Mapped[int | None] = mapped_column(index=True)
     until: Mapped[int | None] = mapped_column(index=True)
     leaving: Mapped[bool] = mapped_column(default=False)
+
     __table_args__ = (Index("offers_leaving", "leaving", sqlite_where=text("leaving = 1")),)
+
+    def again(self, channel: str) -> Offer:
+        """A row that waits to show the same in `channel`."""
+        return Offer(
+            channel=channel,
+            target=self.target,
+            opkg=self.opkg,
+            version=self.version,
+            info=self.info,
+        )
 
 
 class OfferedPackage(Base):

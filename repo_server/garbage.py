@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Old versions leave the channels, and what no kept generation names leaves the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import rpm_rs
+from debian.debian_support import NativeVersion
+from sqlalchemy import delete, exists, func, select
+from sqlalchemy.orm import Session, contains_eager
+
+from opkg.target import Family
+from opkg.version import Version
+from repo_server import catalog, history
+from repo_server.channels import needing, take_away
+from repo_server.package import tree_path
+from repo_server.publish import publish_within
+from repo_server.repository import Progress, Repository, changing
+from repo_server.tables import Content, Fragment, Offer, OfferedPackage, Placement
+
+_PLAIN = {"synchronize_session": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """How many packages left the channels, how many files with how many bytes the disk, and how
+    many packages are kept for generations that still show them."""
+
+    removed: int
+    files: int
+    freed: int
+    waiting: int
+
+
+def collect(
+    repository: Repository, keep: int | None, progress: Progress, *, now: datetime | None = None
+) -> Collected:
+    """With `keep`, publish without the packages and OPKGs that have as many newer versions in
+    their channel and target; then remove from the disk, and from the memory of `rollback`, what
+    no kept generation shows. Raises OpkgError."""
+    date = now or datetime.now(UTC)
+    with changing(repository, progress) as session:
+        removed = _drop_old(session, keep) if keep else 0
+        if removed:
+            publish_within(repository, session, progress, now=date)
+        oldest = history.oldest_kept(session, repository.live_number(), date)
+        _forget(session, oldest)
+        # First the catalog, then the files: a file that nobody knows does no harm.
+        session.commit()
+        files, freed = _sweep(repository, session)
+        ended = select(func.count()).select_from(Placement).where(Placement.until.is_not(None))
+        waiting = session.scalar(ended) or 0
+    return Collected(removed=removed, files=files, freed=freed, waiting=waiting)
+
+
+def _drop_old(session: Session, keep: int) -> int:
+    """Let all but the newest versions go; return how many packages do."""
+    offers: dict[tuple[str, ...], list[Offer]] = {}
+    for offer in session.scalars(select(Offer).where(*catalog.staying(Offer))):
+        offers.setdefault((offer.channel, offer.target, offer.opkg), []).append(offer)
+    for rows in offers.values():
+        rows.sort(key=lambda row: Version.parse(row.version).rank, reverse=True)
+        for row in rows[keep:]:
+            take_away(session, row)
+    session.flush()
+    removed = 0
+    for family, group in _by_name(session):
+        newest_first = sorted(group, key=_ORDER[family], reverse=True)
+        for place in newest_first[keep:]:
+            # What an OPKG needs stays with it.
+            if not needing(session, place):
+                take_away(session, place)
+                removed += 1
+    session.flush()
+    return removed
+
+
+def _by_name(session: Session) -> Iterable[tuple[Family, list[Placement]]]:
+    """The packages that are in several versions where they are."""
+    query = (
+        select(Placement)
+        .join(Placement.content)
+        .options(contains_eager(Placement.content))
+        .where(*catalog.staying(Placement))
+    )
+    groups: dict[tuple[str, ...], list[Placement]] = {}
+    for row in session.scalars(query):
+        key = (row.channel, row.target, row.content.name, row.content.architecture)
+        groups.setdefault(key, []).append(row)
+    return [(rows[0].content.family, rows) for rows in groups.values() if len(rows) > 1]
+
+
+_ORDER: Mapping[Family, Callable[[Placement], Any]] = {
+    Family.DEB: lambda row: NativeVersion(row.content.version),
+    Family.RPM: lambda row: rpm_rs.Evr.parse(row.content.version),
+}
+
+
+def _forget(session: Session, oldest: int) -> None:
+    """Let the catalog forget what no generation from `oldest` on shows."""
+    for table in (Placement, Offer):
+        session.execute(delete(table).where(table.until <= oldest), execution_options=_PLAIN)
+    known = exists().where(
+        Offer.target == OfferedPackage.target,
+        Offer.opkg == OfferedPackage.opkg,
+        Offer.version == OfferedPackage.opkg_version,
+    )
+    session.execute(delete(OfferedPackage).where(~known), execution_options=_PLAIN)
+    unplaced = Content.sha256.not_in(select(Placement.sha256))
+    lost = select(Content.sha256).where(unplaced)
+    for holder in (Fragment, OfferedPackage):
+        session.execute(delete(holder).where(holder.sha256.in_(lost)), execution_options=_PLAIN)
+    session.execute(delete(Content).where(unplaced), execution_options=_PLAIN)
+
+
+def _sweep(repository: Repository, session: Session) -> tuple[int, int]:
+    """Remove the packages that the catalog does not know from the disk, and return how many files
+    and bytes that frees."""
+    query = select(Placement.channel, Placement.target, Content.family, Content.path)
+    shown = {
+        tree_path(family, channel, target, path)
+        for channel, target, family, path in session.execute(query.join(Content))
+    }
+    for path in _files(repository.packages):
+        if str(path.relative_to(repository.packages)) not in shown:
+            path.unlink()
+    known = set(session.scalars(select(Content.sha256)))
+    files = freed = 0
+    for path in _files(repository.pool):
+        if path.name not in known:
+            files, freed = files + 1, freed + path.stat().st_size
+            path.unlink()
+    return files, freed
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for top, _, names in os.walk(folder):
+        yield from (Path(top, name) for name in names)

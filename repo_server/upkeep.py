@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Looking after a repository: what its generations were, repairing its tree, replacing its keys."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import select
+
+from opkg.files import sha256_file
+from repo_server import catalog, openpgp, trust
+from repo_server.check import Report, check
+from repo_server.package import tree_path
+from repo_server.publish import Published, publish_within
+from repo_server.repository import (
+    Progress,
+    Repository,
+    changing,
+    owner,
+    pool_path,
+    write_settings,
+)
+from repo_server.tables import Generation, Placement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """A generation: when it was published, whether it is live or its tree is still there, and the
+    packages that each channel got and lost with it."""
+
+    number: int
+    published: str
+    state: str
+    channels: dict[str, tuple[int, int]]
+
+
+def generations(repository: Repository) -> list[Past]:
+    """What was published, the newest last."""
+    live = repository.live_number()
+    with catalog.opened(repository.directory) as session:
+        come = Counter(session.execute(select(Placement.since, Placement.channel)).tuples())
+        gone = Counter(session.execute(select(Placement.until, Placement.channel)).tuples())
+        rows = session.scalars(
+            select(Generation).where(Generation.number <= live).order_by(Generation.number)
+        )
+        return [
+            Past(
+                number=row.number,
+                published=row.published,
+                state=_state(repository, row.number, live),
+                channels={
+                    channel: (come[number, channel], gone[number, channel])
+                    for number, channel in sorted(come.keys() | gone.keys(), key=str)
+                    if number == row.number
+                },
+            )
+            for row in rows
+        ]
+
+
+def _state(repository: Repository, number: int, live: int) -> str:
+    if number == live:
+        return "live"
+    return "kept" if repository.generation(number).is_dir() else "past"
+
+
+def repair(repository: Repository, progress: Progress) -> Report:
+    """Put packages that are missing or damaged in the tree or in the pool back from the other of
+    the two, publish all metadata anew, and return what is still wrong."""
+    with changing(repository, progress) as session:
+        for row in catalog.placements(session, None):
+            content = row.content
+            path = tree_path(content.family, row.channel, row.target, content.path)
+            pooled = pool_path(repository.pool, content.sha256)
+            shown = repository.packages / path
+            if row.since is not None:
+                _mend(pooled, shown, content.sha256)
+                _mend(shown, pooled, content.sha256)
+        publish_within(repository, session, progress, renewing=True)
+    return check(repository.live)
+
+
+def _mend(good: Path, bad: Path, sha256: str) -> None:
+    """Link a file that is whole to where it should be, if it is not there or other."""
+    if not good.exists() or (bad.exists() and bad.samefile(good)):
+        return
+    if sha256_file(good) == sha256:
+        bad.parent.mkdir(parents=True, exist_ok=True)
+        fresh = bad.with_name(f".{bad.name}")
+        fresh.unlink(missing_ok=True)
+        os.link(good, fresh)
+        fresh.replace(bad)
+
+
+def rotate_tuf(repository: Repository, progress: Progress) -> tuple[int, Published]:
+    """Replace the TUF keys of all roles, publish under the new ones, and return the new root's
+    version. Clients follow by themselves. Raises OpkgError where the old root key is not there."""
+    with changing(repository, progress) as session:
+        version = trust.rotate(repository.trust, datetime.now(UTC).replace(microsecond=0))
+        return version, publish_within(repository, session, progress, renewing=True)
+
+
+def rotate_openpgp(repository: Repository, progress: Progress) -> tuple[str, Published]:
+    """Make a new OpenPGP key that the old one signs, publish metadata that both sign, and return
+    the new key's fingerprint. It signs the packages that come from now on."""
+    with changing(repository, progress) as session:
+        now = datetime.now(UTC).replace(microsecond=0)
+        progress("making a key …")
+        old = repository.fingerprints
+        name = openpgp.generate(repository.keys.folder, owner(repository), now, voucher=old[-1])
+        changed = replace(repository, fingerprints=(*old, name))
+        write_settings(changed)
+        return name, publish_within(changed, session, progress, renewing=True)
