@@ -14,8 +14,6 @@ import click
 
 from builder import build as builder
 from builder.build import Job, Result, Status
-from builder.mirror import Source
-from builder.mirror import check as check_mirror
 from builder.scaffold import scaffold
 from builder.show import as_text, packages_of
 from opkg.console import print_json, print_table, run_command, say, show_error
@@ -95,13 +93,16 @@ def lint(
 
 def _look_up(directories: Sequence[Path], targets: Sequence[Target]) -> list[Diagnostic]:
     """What the archives say; of an OPKG with errors, nothing is known that could be asked."""
+    # Only here: a build need not wait for what talks to package managers.
+    from builder.mirror import Source, check
+
     sources = []
     for directory in directories:
         with contextlib.suppress(OpkgError):
             opkg, _ = read_opkg(directory)
             recipe = read_recipe(directory)
             sources.append(Source(directory=directory, opkg=opkg, recipe=recipe))
-    return check_mirror(sources, targets, say)
+    return check(sources, targets, say)
 
 
 def _counted(number: int, word: str) -> str:
