@@ -77,14 +77,12 @@ def plan(directories: Iterable[Path], targets: Sequence[Target]) -> list[Job]:
     for directory in directories:
         opkg, _ = read_opkg(directory)
         recipe = read_recipe(directory)
-        content = digest(directory)
+        content, commit = digest(directory), _commit(directory)
         for target in targets:
             made_from = encode(
                 _Inputs(directory=content, target=target, names=opkg.names.table, tools=tools)
             )
-            inputs = Input(
-                opkg=opkg.name, sha256=sha256_bytes(made_from), commit=_commit(directory)
-            )
+            inputs = Input(opkg=opkg.name, sha256=sha256_bytes(made_from), commit=commit)
             jobs.append(
                 Job(directory=directory, opkg=opkg, recipe=recipe, target=target, input=inputs)
             )
