@@ -13,7 +13,9 @@ from pathlib import Path
 import click
 
 from builder import build as builder
-from builder.build import Job, Result, Status
+from builder.build import Result
+from builder.job import Job, Status, status_of
+from builder.job import plan as plan_jobs
 from builder.scaffold import scaffold
 from builder.show import as_text, packages_of
 from opkg.console import print_json, print_table, run_command, say, show_error
@@ -22,7 +24,7 @@ from opkg.convert import convert as convert_opkg
 from opkg.directory import read_opkg
 from opkg.errors import Diagnostic, InvalidInputError, OpkgError
 from opkg.generation import Generation
-from opkg.recipe import check_recipe, read_recipe
+from opkg.recipe_reader import check_recipe, read_recipe
 from opkg.target import Target, known_targets
 
 _DIRECTORIES = click.argument(
@@ -35,6 +37,10 @@ _TARGETS = click.option(
 _OUT = click.option(
     "-o", "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True,
     help="Where packages go, in a folder for each target.",
+)  # fmt: skip
+_SOURCES = click.option(
+    "--source", "sources", metavar="NAME=PATH", multiple=True,
+    help="Take this source from a folder or a file, whatever the recipe says.",
 )  # fmt: skip
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
@@ -184,11 +190,19 @@ def new(directory: Path) -> None:
 @_DIRECTORIES
 @_TARGETS
 @_OUT
+@_SOURCES
 @_JSON
-def plan(directories: Sequence[Path], targets: Sequence[str], out: Path, *, as_json: bool) -> None:
+def plan(
+    directories: Sequence[Path],
+    targets: Sequence[str],
+    out: Path,
+    sources: Sequence[str],
+    *,
+    as_json: bool,
+) -> None:
     """Show what a build would do, and do nothing."""
-    jobs = builder.plan(directories, _find(targets))
-    rows = [(job, builder.status_of(job, out)) for job in jobs]
+    jobs = plan_jobs(directories, _find(targets), _replaced(sources))
+    rows = [(job, status_of(job, out)) for job in jobs]
     if as_json:
         print_json([_row(job, status) for job, status in rows])
         return
@@ -210,18 +224,29 @@ def plan(directories: Sequence[Path], targets: Sequence[str], out: Path, *, as_j
     "-j", "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True,
     help="How many OPKGs to build at a time.",
 )  # fmt: skip
+@_SOURCES
+@click.option(
+    "--lint/--no-lint", default=True, show_default=True,
+    help="Let lintian and rpmlint look at what recipes give; their errors are failures.",
+)  # fmt: skip
 @_JSON
 def build(
-    directories: Sequence[Path], targets: Sequence[str], out: Path, jobs: int, *, as_json: bool
+    directories: Sequence[Path],
+    targets: Sequence[str],
+    out: Path,
+    jobs: int,
+    sources: Sequence[str],
+    *,
+    lint: bool,
+    as_json: bool,
 ) -> None:
     """Build packages and a manifest for each target, under OUT/TARGET/.
 
     What was built from the same inputs is not built again. An OPKG that is not meant for a target
     is skipped; one that fails makes the exit status 1 and does not stop the others.
     """
-    results = builder.build(
-        builder.plan(directories, _find(targets)), out, workers=jobs, report=_report
-    )
+    planned = plan_jobs(directories, _find(targets), _replaced(sources))
+    results = builder.build(planned, out, workers=jobs, lint=lint, report=_report)
     failed = [result for result in results if result.status is Status.FAILED]
     if as_json:
         print_json([_row(result.job, result.status) for result in results])
@@ -234,6 +259,13 @@ def build(
 def _find(names: Sequence[str]) -> list[Target]:
     table = known_targets()
     return [table.find(name) for name in dict.fromkeys(names)]
+
+
+def _replaced(sources: Sequence[str]) -> dict[str, Path]:
+    pairs = [source.partition("=") for source in sources]
+    if bad := [text for text in sources if not all(text.partition("="))]:
+        raise click.BadParameter(f"“{bad[0]}” is not NAME=PATH", param_hint="--source")
+    return {name: Path(path) for name, _, path in pairs}
 
 
 def _report(result: Result) -> None:

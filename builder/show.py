@@ -12,6 +12,7 @@ from opkg.recipe import Recipe, RecipePackage
 from opkg.resolve import NativePackage, NativeVersion, native_packages, native_version
 from opkg.spec import Kind, Opkg, Part, Relation
 from opkg.target import Target
+from opkg.variables import for_target
 
 _WIDTH = 80
 _INDENT = 13
@@ -37,6 +38,7 @@ def packages_of(
 ) -> list[NativePackage | FurtherPackage]:
     """The packages that an OPKG becomes on a target; none where it is not meant for the target.
     Raises OpkgError for what the target's family cannot express."""
+    recipe = for_target(recipe, opkg, target) if recipe else None
     native = native_packages(opkg, recipe, target)
     further = recipe.package if recipe and native else ()
     return [*native, *(_further(package, opkg, target) for package in further)]

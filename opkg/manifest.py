@@ -56,6 +56,15 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
+class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of an OPKG's source package; `file` is relative to the manifest."""
+
+    opkg: str
+    file: str
+    size: int
+    sha256: str
+
+
 class Input(msgspec.Struct, frozen=True, kw_only=True):
     """What an OPKG's packages were made from: one digest over its directory, the target's table
     and the tools; and the git commit where the directory is in a checkout (with `+` behind it
@@ -75,6 +84,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[Input, ...]
     opkgs: tuple[OpkgInfo, ...]
     artifacts: tuple[Artifact, ...]
+    sources: tuple[SourceFile, ...] = ()
+
+    @property
+    def files(self) -> tuple[Artifact | SourceFile, ...]:
+        """All that lies beside the manifest."""
+        return (*self.artifacts, *self.sources)
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -8,7 +8,8 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,15 +37,17 @@ def run(
     check: bool = True,
     on_line: Callable[[str], None] | None = None,
     hint: str = "",
+    timeout: float | None = None,
 ) -> Completed:
     """Run a program to its end and return what it said.
 
     `env` is added to ours, with LC_ALL=C.UTF-8 unless it says otherwise. With `on_line`, stdout
     and stderr come merged, and each line is handed over as it is printed. The program and all its
-    children form a process group of their own that is killed if we are interrupted.
+    children form a process group of their own that is killed if we are interrupted, and when it
+    has run for `timeout` seconds.
 
-    Raises CommandError when the exit status is not 0 (unless `check` is false) and OpkgError when
-    the program is not there.
+    Raises CommandError when the exit status is not 0 (unless `check` is false), or when the time
+    is up, and OpkgError when the program is not there.
     """
     words = [str(word) for word in argv]
     merged = on_line is not None
@@ -64,20 +67,22 @@ def run(
         raise OpkgError(
             f"the program {words[0]} is not installed", hint=hint or f"install {words[0]}"
         ) from error
+    late = threading.Event()
     try:
-        if on_line is None:
-            stdout, stderr = process.communicate(stdin or None)
-        else:
-            stdout, stderr = _follow(process, stdin, on_line), ""
+        with _registered(process), _alarm(process, timeout, late):
+            if on_line is None:
+                stdout, stderr = process.communicate(stdin or None)
+            else:
+                stdout, stderr = _follow(process, stdin, on_line), ""
     except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         process.wait()
         raise
-    if check and process.returncode != 0:
+    if late.is_set() or (check and process.returncode != 0):
         tail = (stdout + stderr).strip().splitlines()[-TAIL:]
+        ending = f"took longer than {timeout:.0f} s" if late.is_set() else _ending(process)
         raise CommandError(
-            f"{words[0]} {_ending(process.returncode)}",
+            f"{words[0]} {ending}",
             argv=words,
             output="\n".join(tail),
             hint=hint or f"the command was: {shlex.join(words)}",
@@ -99,7 +104,54 @@ def _follow(process: subprocess.Popen[str], stdin: str, on_line: Callable[[str],
     return "".join(lines)
 
 
-def _ending(status: int) -> str:
+def _ending(process: subprocess.Popen[str]) -> str:
+    status = process.returncode
     if status >= 0:
         return f"failed with exit status {status}"
     return f"was ended by signal {-status}"
+
+
+# What runs in other threads, for the one that is interrupted.
+_running: set[subprocess.Popen[str]] = set()
+
+
+def end_all() -> None:
+    """Kill all that other threads are running; their `run` raises CommandError."""
+    for process in list(_running):
+        _kill(process)
+
+
+@contextlib.contextmanager
+def _registered(process: subprocess.Popen[str]) -> Iterator[None]:
+    _running.add(process)
+    try:
+        yield
+    finally:
+        _running.discard(process)
+
+
+@contextlib.contextmanager
+def _alarm(
+    process: subprocess.Popen[str], timeout: float | None, late: threading.Event
+) -> Iterator[None]:
+    """Kill the process, and set `late`, when the time is up."""
+    if timeout is None:
+        yield
+        return
+
+    def ring() -> None:
+        late.set()
+        _kill(process)
+
+    timer = threading.Timer(timeout, ring)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -56,19 +56,22 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Architecture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What each family calls one architecture."""
+    """What each family calls one architecture, and where it keeps that one's libraries."""
 
     deb: str
     rpm: str
+    libraries: dict[Family, str]
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A distribution's release on an architecture; `name` is its full name,
-    e.g. `debian-12-x86_64`, `platform` the name without the architecture."""
+    e.g. `debian-12-x86_64`, `platform` the name without the architecture, `libraries` the folder
+    of its libraries."""
 
     platform: str
     architecture: str
     native_architecture: str
+    libraries: str
     distribution: Distribution
 
     @property
@@ -130,6 +133,7 @@ class TargetTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             platform=name,
             architecture=architecture,
             native_architecture=getattr(spelled, distribution.family.value),
+            libraries=spelled.libraries[distribution.family],
             distribution=distribution,
         )
 

@@ -38,6 +38,13 @@ class TomlFile:
             place = place[:-1]
         return self._lines.get(place, 0)
 
+    def line_of(self, place: Place, text: str) -> int:
+        """The line in which a text stands in a value, or the value's own where it does not."""
+        start = self.line(place)
+        lines = self._text.splitlines()
+        following = range(start, len(lines) + 1) if start else ()
+        return next((number for number in following if text in lines[number - 1]), start)
+
     def error(self, place: Place, message: str, hint: str = "") -> None:
         self.findings.error(self.line(place), message, hint)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.stage import run_steps
+from builder.steps import run_steps
 from opkg.directory import read_opkg
-from opkg.recipe import read_recipe
+from opkg.recipe_reader import read_recipe
 from opkg.target import known_targets
 from tests.opkg_specs.machines import Library, Machine, built_library, head_and_image
 from tests.opkg_specs.running import SPECS, Ran, ran

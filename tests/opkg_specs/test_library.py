@@ -14,7 +14,8 @@ from lxml import etree
 
 from builder.stage import assign
 from opkg.config_xml import read_config
-from opkg.recipe import NAME, read_recipe
+from opkg.recipe import NAME
+from opkg.recipe_reader import read_recipe
 from tests.opkg_specs.conftest import C3_SOURCE, SPECS, ran, staged
 
 OPKGS = sorted(path.parent.name for path in SPECS.glob("*/config.xml"))

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Gets a recipe's sources: into the cache, by digest or commit, from the first place that has
+them; and from there, unpacked and patched, into the folder of a build."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import git
+from debian.deb822 import Dsc
+
+from builder.cache import cache_folder
+from builder.fetch import fetch
+from builder.room import SHOWN, Room
+from opkg.directory import digest
+from opkg.errors import IntegrityError, OpkgError
+from opkg.files import locked, sha256_file
+from opkg.recipe import Recipe, RecipeSource
+
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tar.zst")
+
+
+def check_replaced(recipes: Sequence[Recipe], replaced: Mapping[str, Path]) -> None:
+    """Raise OpkgError where --source names a source that no recipe has, or a path of nothing."""
+    known = {name for recipe in recipes for name in recipe.source}
+    for name, path in replaced.items():
+        if name not in known:
+            have = ", ".join(sorted(known)) or "none"
+            raise OpkgError(f"no recipe has a source “{name}”", hint=f"there are: {have}")
+        if not path.exists():
+            raise OpkgError("there is nothing", where=str(path), hint="--source NAME=PATH")
+
+
+def get_sources(recipe: Recipe, directory: Path, replaced: Mapping[str, Path], room: Room) -> None:
+    """Put every source of a recipe into its folder in `room`, and apply its patches; `directory`
+    is the OPKG's. Raises OpkgError (IntegrityError for wrong contents)."""
+    for name, source in recipe.source.items():
+        place = room.sources / name
+        if name in replaced:
+            _put(replaced[name], place, room)
+        elif source.path:
+            _put(directory / source.path, place, room)
+        elif source.git:
+            place.mkdir()
+            _unpack(_commit(source), place, room)
+        elif source.debian:
+            _put_debian(source, place, room)
+        else:
+            _put(_download(source), place, room, name=source.url.rpartition("/")[2])
+        for patch in source.patches:
+            _apply(directory / patch, place, room)
+
+
+def _put(origin: Path, place: Path, room: Room, *, name: str = "") -> None:
+    """Copy a folder, unpack an archive, or copy a file into the new folder `place`."""
+    name = name or origin.name
+    if origin.is_dir():
+        ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".git")
+        shutil.copytree(origin, place, symlinks=True, ignore=ignore)
+        return
+    place.mkdir(parents=True)
+    if name.endswith(_ARCHIVES):
+        _unpack(origin, place, room)
+    else:
+        shutil.copyfile(origin, place / name)
+
+
+def _unpack(archive: Path, place: Path, room: Room) -> None:
+    """Unpack an archive; where all lies in one folder, that folder's contents."""
+    room.own(place)
+    # In the room, as its user: an archive can name paths and links that lead out of it.
+    options = ["--extract", "--no-same-owner", "--no-same-permissions", "--directory"]
+    room.run(["tar", *options, room.inside(place), "--file", SHOWN], shown=archive)
+    tops = list(place.iterdir())
+    if len(tops) == 1 and tops[0].is_dir() and not tops[0].is_symlink():
+        top = tops[0].rename(place.parent / f".{place.name}")
+        place.rmdir()
+        top.rename(place)
+
+
+def _apply(patch: Path, place: Path, room: Room) -> None:
+    room.own(place)
+    room.run(
+        ["patch", "--strip=1", "--batch", "--forward", "--no-backup-if-mismatch", "--fuzz=0",
+         "--input", SHOWN],
+        cwd=room.inside(place),
+        shown=patch,
+        hint=f"the patch {patch} does not fit its source",
+    )  # fmt: skip
+
+
+def _download(source: RecipeSource) -> Path:
+    kept = cache_folder("sources") / source.sha256
+    return fetch([source.url, *source.mirrors], source.sha256, kept)
+
+
+def _commit(source: RecipeSource) -> Path:
+    """A commit of a git repository, as a tar archive in the cache."""
+    kept = cache_folder("sources") / f"{source.commit}.tar"
+    if kept.exists():
+        return kept
+    with locked(kept.with_suffix(".lock")), tempfile.TemporaryDirectory(dir=kept.parent) as work:
+        repository = git.Repo.init(work, bare=True)
+        _fetch_commit(repository, source)
+        archive = Path(work, "archive.tar")
+        repository.git.archive(source.commit, format="tar", output=str(archive))
+        archive.replace(kept)
+    return kept
+
+
+def _fetch_commit(repository: git.Repo, source: RecipeSource) -> None:
+    faults = []
+    for url in (source.git, *source.mirrors):
+        # A server may give one commit alone, or only what its branches and tags hold.
+        for words in (["--depth=1", url, source.commit], [url, "+refs/*:refs/remotes/all/*"]):
+            try:
+                repository.git.fetch(*words, "--no-tags", "--quiet", env=_QUIET)
+                repository.git.cat_file("-e", f"{source.commit}^{{commit}}")
+                return
+            except git.GitCommandError as error:
+                lines = [line.strip(" '") for line in error.stderr.splitlines()]
+                faults.append(f"{url}: {lines[-1] if lines else error}")
+    raise OpkgError(
+        f"no place gives the commit {source.commit}: " + "; ".join(dict.fromkeys(faults)),
+        where=source.git,
+        hint="--source NAME=PATH takes a source from a path",
+    )
+
+
+# git asks nobody for a password here.
+_QUIET = {"GIT_TERMINAL_PROMPT": "0"}
+
+
+def _put_debian(source: RecipeSource, place: Path, room: Room) -> None:
+    """Unpack a source package of Debian, with Debian's patches applied."""
+    folder = cache_folder("sources") / f"{source.debian}_{source.sha256}"
+    folder.mkdir(exist_ok=True)
+    version = source.version.partition(":")[2] or source.version
+    dsc = folder / f"{source.debian}_{version}.dsc"
+    initial = source.debian[: 4 if source.debian.startswith("lib") else 1]
+    pools = [
+        f"{archive.rstrip('/')}/pool/{component}/{initial}/{source.debian}"
+        for archive in source.mirrors
+        for component in ("main", "contrib", "non-free", "non-free-firmware")
+    ]
+    if not pools:
+        raise OpkgError(
+            f"no archive of the source package {source.debian} is known",
+            hint='add mirrors = ["https://…/debian"] to the source',
+        )
+    fetch([f"{pool}/{dsc.name}" for pool in pools], source.sha256, dsc)
+    for name, sha256 in _files_of(dsc):
+        fetch([f"{pool}/{name}" for pool in pools], sha256, folder / name)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    room.own(place.parent)
+    room.run(
+        ["dpkg-source", "--no-check", "--extract", f"{SHOWN}/{dsc.name}", room.inside(place)],
+        shown=folder,
+    )
+
+
+def _files_of(dsc: Path) -> Iterator[tuple[str, str]]:
+    """The files that a .dsc names, with their SHA-256."""
+    with dsc.open("rb") as stream:
+        for entry in Dsc(stream).get("Checksums-Sha256", ()):
+            name = entry["name"]
+            if "/" in name:
+                raise IntegrityError(f"names a file in a folder: {name}", where=str(dsc))
+            yield name, entry["sha256"]
+
+
+def digest_of(path: Path) -> str:
+    """What a source that was replaced stands for, among the inputs of a build."""
+    return sha256_file(path) if path.is_file() else digest(path)
