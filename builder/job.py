@@ -15,6 +15,7 @@ import msgspec
 from builder.sources import check_replaced, digest_of
 from opkg.directory import digest, read_opkg
 from opkg.document import encode
+from opkg.errors import InvalidInputError
 from opkg.files import sha256_bytes
 from opkg.manifest import NAME, Input, read_manifest
 from opkg.names import Native
@@ -58,10 +59,10 @@ def plan(
     targets: Sequence[Target],
     replaced: Mapping[str, Path] | None = None,
 ) -> list[Job]:
-    """The jobs that building OPKGs for targets takes. Raises OpkgError (InvalidInputError with
-    every fault) for an OPKG that cannot be read: nothing is built then."""
+    """The jobs that building OPKGs for targets takes. Raises InvalidInputError with every fault
+    of all OPKGs that cannot be read, and OpkgError where there is none: nothing is built then."""
     replaced = replaced or {}
-    read = [(path, read_opkg(path)[0], read_recipe(path)) for path in directories]
+    read = _read(directories)
     check_replaced([recipe for _, _, recipe in read if recipe], replaced)
     tools = tool_versions()
     jobs = []
@@ -88,6 +89,22 @@ def plan(
                 )
             )
     return jobs
+
+
+def _read(directories: Iterable[Path]) -> list[tuple[Path, Opkg, Recipe | None]]:
+    read, refused = [], []
+    for directory in directories:
+        try:
+            opkg, _ = read_opkg(directory)
+            read.append((directory, opkg, read_recipe(directory)))
+        except InvalidInputError as error:
+            refused.append(error)
+    if len(refused) == 1:
+        raise refused[0]
+    if refused:
+        faults = [fault for error in refused for fault in error.diagnostics]
+        raise InvalidInputError(f"{len(refused)} OPKGs have errors, so nothing is built", faults)
+    return read
 
 
 def status_of(job: Job, out: Path) -> Status:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from opkg.errors import OpkgError
 from opkg.manifest import OpkgInfo, OpkgRelation
+from opkg.naming import NAME, legal_name
 from opkg.recipe import Recipe
 from opkg.spec import DistFilter, FileRole, Filter, Kind, Opkg, Part, Relation, SourceFile
 from opkg.target import Family, Target, known_targets
@@ -24,8 +25,6 @@ DOC_DIR = "/usr/share/doc"
 # The moments at which a package manager runs a package's own script.
 MOMENTS = ("pre-install", "post-install", "pre-uninstall", "post-uninstall")
 _NATIVE_SCRIPT = re.compile(rf"(api|server|client)-({'|'.join(MOMENTS)})")
-# Debian Policy, chapter 5.6.7.
-_DEB_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +89,7 @@ def native_packages(opkg: Opkg, recipe: Recipe | None, target: Target) -> tuple[
     """
     if not applies(opkg.availability, target):
         return ()
+    _check_names(opkg, recipe, target)
     return tuple(_package(opkg, recipe, part, target) for part in Part)
 
 
@@ -161,9 +161,10 @@ def _own_relations(opkg: Opkg, part: Part, target: Target) -> list[tuple[Kind, R
             continue
         for relation in dep.relations:
             if part in dep.parts:
-                for name in opkg.names.native(relation.name, target):
-                    _check(name, opkg, target)
-                    result.append((dep.kind, replace(relation, name=name)))
+                result += [
+                    (dep.kind, replace(relation, name=name))
+                    for name in opkg.names.native(relation.name, target)
+                ]
             elif not dep.parts and part is not Part.API:
                 name = part.package(relation.name)
                 result.append((dep.kind, replace(relation, name=name)))
@@ -192,13 +193,27 @@ def _unique(relations: list[tuple[Kind, Relation]]) -> tuple[tuple[Kind, Relatio
     return tuple(dict.fromkeys(kept))
 
 
-def _check(name: str, opkg: Opkg, target: Target) -> None:
-    if target.family is Family.DEB and not _DEB_NAME.fullmatch(name):
-        likely = re.sub(r"[^a-z0-9+.-]", "-", name.lower())
+def _check_names(opkg: Opkg, recipe: Recipe | None, target: Target) -> None:
+    """Refuse names that no package can have on the target, all at once."""
+    if target.family is not Family.DEB:
+        return
+    names = [
+        name
+        for dep in opkg.dependencies
+        if dep.parts and applies(dep.filter, target)
+        for relation in dep.relations
+        for name in opkg.names.native(relation.name, target)
+    ]
+    for package in recipe.package if recipe else ():
+        for kind in Kind:
+            names += [r.name for r in package.relations(kind, target, opkg.names)]
+    bad = {name: legal_name(name) for name in names if not NAME.fullmatch(name)}
+    if bad:
+        listed = ", ".join(f"“{name}”" for name in bad)
         raise OpkgError(
-            f"“{name}” cannot be the name of a package on {target.platform}",
-            where=f"{opkg.name}: config.xml",
-            hint=f"say in names.toml what it is called there: perhaps {likely}",
+            f"{listed} cannot be the name of a package on {target.platform}",
+            where=opkg.name,
+            hint=f"say in names.toml what it is called there: perhaps {', '.join(bad.values())}",
         )
 
 

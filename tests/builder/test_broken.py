@@ -172,6 +172,16 @@ def test_a_broken_opkg_is_not_built_and_its_faults_are_told(opkg: Write, tmp_pat
     assert "Traceback" not in done.stderr
 
 
+def test_the_faults_of_all_opkgs_are_told_before_any_is_built(opkg: Write, tmp_path: Path) -> None:
+    broken = (BROKEN / "class-unknown", BROKEN / "name-missing")
+    done = opkgc("build", *broken, opkg(), "-t", "debian-12", "-o", tmp_path / "out", check=False)
+    assert done.returncode == 1
+    assert "class-unknown/config.xml:4: error:" in done.stderr
+    assert "name-missing/config.xml:2: error:" in done.stderr
+    assert "opkgc: error: 2 OPKGs have errors, so nothing is built" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 # Damage by machine
 
 DOCUMENTS = [*ALL.values(), CONFIG.format(name="sample", version="1.0-1", body="").encode()]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from opkg.manifest import read_manifest
-from tests.builder.conftest import Write, opkgc
+from tests.builder.conftest import RECIPE, Write, opkgc
 
 DEB, RPM = "debian-12-x86_64", "rocky-9-x86_64"
 BOTH = ("-t", "debian-12", "-t", "rocky-9")
@@ -93,14 +93,17 @@ def test_relations_are_those_of_the_target(opkg: Write, tmp_path: Path) -> None:
     assert query(rpm, "--suggests") == ["maybe"]
 
 
-def test_a_name_that_debian_cannot_have_is_refused_with_a_proposal(
+def test_names_that_debian_cannot_have_are_refused_with_proposals(
     opkg: Write, tmp_path: Path
 ) -> None:
-    body = "<serverDeps><requires><pkg>Py_MPI</pkg></requires></serverDeps>"
-    done = opkgc("build", opkg(body=body), "-t", "debian-12", "-o", tmp_path / "out", check=False)
+    body = "<clientDeps><requires><pkg>Java</pkg></requires></clientDeps>"
+    body = "<serverDeps><requires><pkg>Py_MPI</pkg></requires></serverDeps>" + body
+    recipe = RECIPE.format(name="sample").replace('"bash"', '"Gnu_Bash"')
+    source = opkg(body=body, recipe=True, files={"build.toml": recipe})
+    done = opkgc("build", source, "-t", "debian-12", "-o", tmp_path / "out", check=False)
     assert done.returncode == 1
-    assert "“Py_MPI” cannot be the name of a package" in done.stderr
-    assert "py-mpi" in done.stderr
+    assert "“Py_MPI”, “Java”, “Gnu_Bash” cannot be the name of a package" in done.stderr
+    assert "perhaps py-mpi, java, gnu-bash" in done.stderr
 
 
 def test_files_go_where_their_role_says(opkg: Write, tmp_path: Path) -> None:
