@@ -18,6 +18,7 @@ from opkg.recipe import Recipe
 from opkg.resolve import applies
 from opkg.spec import Kind, Opkg, Relation
 from opkg.target import Family, Target
+from opkg.variables import for_target
 
 _ARCHIVES = {Family.DEB: deb_archive, Family.RPM: rpm_archive}
 # What a package can be installed without is missed, but no fault.
@@ -96,7 +97,8 @@ def _wanted(source: Source, target: Target) -> Iterator[Wanted]:
         if dep.parts and applies(dep.filter, target)
         for relation in dep.relations
     ]
-    for package in source.recipe.package if source.recipe else ():
+    recipe = for_target(source.recipe, source.opkg, target) if source.recipe else None
+    for package in recipe.package if recipe else ():
         for kind in _SEVERITY:
             named += [
                 (kind, Relation(name=entry.name, rel=entry.rel, version=entry.version))
