@@ -79,6 +79,16 @@ def choose(
         raise
 
 
+def upgrades(known: Sequence[Known], place: Place, present: Mapping[str, Version]) -> list[str]:
+    """The OPKGs of a place of which a newer version is offered for it."""
+    offered = _offered(_by_version(known, [place.target.name]), [place.target.name])
+    return [
+        name
+        for name, version in present.items()
+        if name in offered and offered[name][0].version.rank > version.rank
+    ]
+
+
 def _by_version(
     known: Sequence[Known], targets: Sequence[str]
 ) -> dict[tuple[str, str], dict[str, Offer]]:

@@ -3,78 +3,24 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import click
 from rich.markup import escape
 
 from opd import image as images
-from opd import repository, show
-from opd.choose import choose
-from opd.install import Cluster, Work, transaction
-from opd.install import install as install_into
-from opd.install import remove as remove_from
-from opd.place import headnode, opkgs_in
-from opd.settings import JSON, NAMES, Settings, pass_settings
-from opd.state import State
-from opkg.console import print_json, print_table, say, stderr
+from opd import show
+from opd.oda import Base
+from opd.settings import IN_HEADNODE, IN_IMAGE, JSON, Settings, cluster_of, pass_settings, working
+from opkg.console import print_json, print_table, say
 from opkg.errors import OpkgError
 from opkg.native.choose import packages
 from opkg.target import known_targets
 
-_HEADNODE = click.option("--headnode", "on_headnode", is_flag=True, help="In the headnode.")
-_IMAGE = click.option(
-    "--image", "image_names", metavar="NAME|DIR", multiple=True,
-    help="In this image; may be given again. Without --headnode and --image: everywhere.",
-)  # fmt: skip
-
 
 @click.command()
-@NAMES
-@_HEADNODE
-@_IMAGE
-@pass_settings
-def install(
-    settings: Settings, names: Sequence[str], image_names: Sequence[str], *, on_headnode: bool
-) -> None:
-    """Install OPKGs, or upgrade to their newest version.
-
-    The headnode gets the API and server parts, images the client part; then the scripts of the
-    phases run. An image changes as a whole or not at all.
-    """
-    state = settings.open()
-    known = repository.load_all(state)
-    cluster = _cluster(settings, state, image_names, on_headnode=on_headnode)
-    present = {place.name: opkgs_in(place, packages(place)) for place in cluster.places}
-    choices = choose(known, names, cluster.places, present)
-    with _working(settings, state, known) as work:
-        install_into(work, choices, cluster)
-    done = ", ".join(map(str, choices))
-    say(f"in {', '.join(place.name for place in cluster.places)}: {done}")
-
-
-@click.command()
-@NAMES
-@_HEADNODE
-@_IMAGE
-@pass_settings
-def remove(
-    settings: Settings, names: Sequence[str], image_names: Sequence[str], *, on_headnode: bool
-) -> None:
-    """Remove OPKGs and what only they needed."""
-    state = settings.open()
-    cluster = _cluster(settings, state, image_names, on_headnode=on_headnode)
-    with _working(settings, state, []) as work:
-        remove_from(work, names, cluster)
-    say(f"removed {', '.join(names)} from {', '.join(place.name for place in cluster.places)}")
-
-
-@click.command()
-@_HEADNODE
-@_IMAGE
+@IN_HEADNODE
+@IN_IMAGE
 @JSON
 @pass_settings
 def status(
@@ -82,7 +28,7 @@ def status(
 ) -> None:
     """Show which OPKGs are in which roots, as dpkg and rpm tell it."""
     state = settings.open()
-    cluster = _cluster(settings, state, image_names, on_headnode=on_headnode)
+    cluster = cluster_of(settings, state, image_names, on_headnode=on_headnode)
     places = [(place, packages(place)) for place in cluster.places]
     found = show.parts_by_opkg(places)
     if as_json:
@@ -150,7 +96,7 @@ def image_create(
     state = settings.open()
     lines = (line.partition("#")[0].strip() for line in package_file or ())
     found = known_targets().find(target)
-    with _working(settings, state, []) as work:
+    with working(settings, state, []) as work:
         work.say(f"{name}: making an image of {found.name}")
         place = images.create(state, name, found, [line for line in lines if line], work.log)
     click.echo(str(place.root))
@@ -171,47 +117,27 @@ def image_list(settings: Settings, *, as_json: bool) -> None:
         say("there is no image yet; make one: opd image create NAME -t TARGET")
 
 
-def _cluster(
-    settings: Settings, state: State, image_names: Sequence[str], *, on_headnode: bool
-) -> Cluster:
-    """The places that a command is about: those named, or all there are."""
-    everywhere = not on_headnode and not image_names
-    names = [row.name for row in state.oda.images()] if everywhere else image_names
-    own = None
-    try:
-        own = headnode(settings.headnode_root)
-    except OpkgError:
-        # Images can be worked on from a machine that could not be a headnode.
-        if everywhere or on_headnode:
-            raise
-    return Cluster(
-        headnode=own,
-        on_headnode=everywhere or on_headnode,
-        images=tuple(images.find(state, name) for name in dict.fromkeys(names)),
-    )
+@click.group("oda")
+def oda() -> None:
+    """Read the cluster database, for scripts in any language."""
 
 
-@contextmanager
-def _working(settings: Settings, state: State, known: Sequence[repository.Known]) -> Iterator[Work]:
-    """A recorded transaction. On a terminal the newest line that the tools print is shown, with
-    --verbose every line."""
-    command = shlex.join(["opd", *sys.argv[1:]])
-    if settings.verbose or not stderr.is_terminal:
-        echo = say if settings.verbose else _quiet
-        with transaction(state, known, command, say=say, echo=echo) as work:
-            yield work
-        return
-    with stderr.status("starting …") as line:
-
-        def show_last(text: str) -> None:
-            line.update(escape(text.strip()[: stderr.width - 4]))
-
-        with transaction(state, known, command, say=say, echo=show_last) as work:
-            yield work
+@oda.command("tables")
+@pass_settings
+def oda_tables(settings: Settings) -> None:
+    """List its tables with their columns."""
+    settings.open()
+    for table in Base.metadata.sorted_tables:
+        click.echo(f"{table.name}: {', '.join(table.columns.keys())}")
 
 
-def _quiet(line: str) -> None:
-    """Takes a line and drops it."""
+@oda.command("get")
+@click.argument("table")
+@click.argument("conditions", metavar="[COLUMN=VALUE]…", nargs=-1)
+@pass_settings
+def oda_get(settings: Settings, table: str, conditions: Sequence[str]) -> None:
+    """Print the rows of a table as JSON, those that meet all conditions."""
+    print_json(settings.open().oda.rows(table, [each.partition("=")[::2] for each in conditions]))
 
 
-COMMANDS = (install, remove, status, history, image)
+COMMANDS = (status, history, image, oda)

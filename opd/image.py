@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from opd.oda import Image, now
 from opd.place import HEADNODE, Place, image_place
@@ -42,6 +42,10 @@ class Root(Protocol):
     def live(self) -> Path: ...
     @property
     def scratch(self) -> Path: ...
+    @property
+    def generation(self) -> str:
+        """Which of its states is live; “” where earlier ones are not kept."""
+
     def publish(self, tree: Path) -> None:
         """Make `tree`, which is on the same file system, the live one in one step."""
 
@@ -72,13 +76,23 @@ class Managed:
     def scratch(self) -> Path:
         return self.top / "scratch"
 
+    @property
+    def generation(self) -> str:
+        return self.live.name
+
+    def go_to(self, generation: str) -> None:
+        """Make another of the kept states the live one."""
+        point(self.root, f"generations/{generation}")
+
     def publish(self, tree: Path) -> None:
         numbers = sorted(int(path.name) for path in self.generations.iterdir())
         number = str(numbers[-1] + 1 if numbers else 1)
+        before = int(self.generation) if numbers else 0
         run(["sync", "--file-system", tree])
         tree.rename(self.generations / number)
         point(self.root, f"generations/{number}")
-        for old in numbers[:-KEPT]:
+        # The state before stays in any case: it may be an old one that was gone back to.
+        for old in set(numbers[:-KEPT]) - {before}:
             path = self.generations / str(old)
             # Somebody may still look around in it, with /dev and /proc mounted.
             if not mounts_in(path):
@@ -90,6 +104,7 @@ class Plain:
     """A root that somebody else made, anywhere; its earlier states are not kept."""
 
     live: Path
+    generation: ClassVar[str] = ""
 
     @property
     def scratch(self) -> Path:
@@ -147,6 +162,18 @@ def create(state: State, name: str, target: Target, packages: Sequence[str], say
         raise
     state.oda.save(Image(name=name, target=target.name, path=str(image.root), created=now()))
     return image_place(name, image.root, target)
+
+
+class _NotMeantError(Exception):
+    """Gives up a change that was only tried."""
+
+
+@contextmanager
+def trying(root: Root, say: Say) -> Iterator[None]:
+    """As `changing`, but at the end the root is what it was."""
+    with suppress(_NotMeantError), changing(root, say):
+        yield
+        raise _NotMeantError
 
 
 @contextmanager

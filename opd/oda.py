@@ -6,10 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
-from sqlalchemy import ForeignKey, String, Text, create_engine, event, select, update
+from sqlalchemy import ForeignKey, String, Text, cast, create_engine, event, func, select, update
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+
+from opd import schema
+from opkg.errors import OpkgError
+from opkg.files import locked
 
 
 class Base(DeclarativeBase):
@@ -37,7 +42,8 @@ class Image(Base):
 
 
 class Transaction(Base):
-    """One command that changed the cluster. `outcome` is running, done, failed or interrupted."""
+    """One command that changed the cluster. `outcome` is running, done, failed or interrupted;
+    `undoes`, the transaction that it takes back, if it does."""
 
     __tablename__ = "transactions"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -46,8 +52,10 @@ class Transaction(Base):
     ended: Mapped[str] = mapped_column(String(32), default="")
     outcome: Mapped[str] = mapped_column(String(16), default="running")
     message: Mapped[str] = mapped_column(Text, default="")
+    undoes: Mapped[int | None] = mapped_column(default=None)
     changes: Mapped[list[Change]] = relationship(order_by="Change.id")
     runs: Mapped[list[ScriptRun]] = relationship(order_by="ScriptRun.id")
+    images: Mapped[list[ImageState]] = relationship(order_by="ImageState.id")
 
 
 class Change(Base):
@@ -81,6 +89,17 @@ class ScriptRun(Base):
     output: Mapped[str] = mapped_column(Text)
 
 
+class ImageState(Base):
+    """An image that a transaction changed: its generations before and after."""
+
+    __tablename__ = "image_states"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    transaction_id: Mapped[int] = mapped_column(ForeignKey("transactions.id"))
+    image: Mapped[str] = mapped_column(String(64))
+    before: Mapped[str] = mapped_column(String(16))
+    after: Mapped[str] = mapped_column(String(16))
+
+
 @dataclass(frozen=True, kw_only=True)
 class PhaseKey:
     """A phase of one version of an OPKG in one place."""
@@ -97,17 +116,21 @@ def now() -> str:
 
 
 class Oda:
-    """The cluster database behind a SQLAlchemy URL; its tables are made when missing."""
+    """The cluster database behind a SQLAlchemy URL. Its tables are made when missing, and changed
+    when an older OPD made them, while `lock`, a file, is held."""
 
-    def __init__(self, url: URL) -> None:
-        self._engine = create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            _keep_writers_apart(self._engine)
-        Base.metadata.create_all(self._engine)
+    def __init__(self, url: URL, lock: Path) -> None:
+        self.engine = create_engine(url)
+        if self.engine.dialect.name == "sqlite":
+            _keep_writers_apart(self.engine)
+        if not schema.is_current(self.engine):
+            with locked(lock):
+                if not schema.is_current(self.engine):
+                    schema.bring_up_to_date(self.engine)
 
     def session(self) -> Session:
         """A session whose objects stay readable after it is closed."""
-        return Session(self._engine, expire_on_commit=False)
+        return Session(self.engine, expire_on_commit=False)
 
     def repositories(self) -> Sequence[Repository]:
         with self.session() as session:
@@ -116,6 +139,26 @@ class Oda:
     def images(self) -> Sequence[Image]:
         with self.session() as session:
             return session.scalars(select(Image).order_by(Image.name)).all()
+
+    def rows(
+        self, name: str, conditions: Sequence[tuple[str, str]] = ()
+    ) -> list[dict[str, object]]:
+        """The rows of a table, by column, in which every named column has its value. Raises
+        OpkgError for a table or a column that is not there."""
+        tables = Base.metadata.tables
+        if name not in tables:
+            raise OpkgError(f"ODA has no table {name}", hint="it has " + ", ".join(sorted(tables)))
+        table = tables[name]
+        query = select(table).order_by(*table.primary_key.columns)
+        for column, value in conditions:
+            if column not in table.columns:
+                raise OpkgError(
+                    f"the table {name} has no column “{column}”",
+                    hint="it has " + ", ".join(table.columns.keys()),
+                )
+            query = query.where(cast(table.columns[column], Text) == value)
+        with self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
 
     def save(self, row: Base) -> None:
         """Add a row, or replace the one of its key."""
@@ -126,7 +169,7 @@ class Oda:
         with self.session() as session, session.begin():
             session.delete(session.merge(row))
 
-    def begin(self, command: str) -> int:
+    def begin(self, command: str, undoes: int | None = None) -> int:
         """Enter a new transaction and return its number. What an earlier process left running
         was interrupted: the caller holds the lock that says so."""
         with self.session() as session, session.begin():
@@ -135,7 +178,7 @@ class Oda:
                 .where(Transaction.outcome == "running")
                 .values(outcome="interrupted", ended=now())
             )
-            row = Transaction(command=command, started=now())
+            row = Transaction(command=command, started=now(), undoes=undoes)
             session.add(row)
             session.flush()
             return row.id
@@ -169,12 +212,32 @@ class Oda:
             ).first()
             return last == 0
 
+    def mark_undone(self, transaction: int, *, undone: bool) -> None:
+        """Note of a transaction's script runs that their effects are gone, or are back."""
+        with self.session() as session, session.begin():
+            session.execute(
+                update(ScriptRun)
+                .where(ScriptRun.transaction_id == transaction)
+                .values(undone=undone)
+            )
+
+    def recent_packages(self, transactions: int) -> frozenset[tuple[str, str]]:
+        """Name and version of all packages that the last transactions changed, before and after."""
+        with self.session() as session:
+            last = session.scalar(select(func.max(Transaction.id))) or 0
+            rows = session.scalars(
+                select(Change).where(Change.transaction_id > last - transactions)
+            ).all()
+            return frozenset(
+                (row.package, version) for row in rows for version in (row.before, row.after)
+            )
+
     def history(self) -> Sequence[Transaction]:
         """All transactions, the newest first, with their changes and script runs."""
         with self.session() as session:
             rows = session.scalars(select(Transaction).order_by(Transaction.id.desc())).all()
             for row in rows:
-                _ = row.changes, row.runs  # loaded while the session is open
+                _ = row.changes, row.runs, row.images  # loaded while the session is open
             return rows
 
 

@@ -11,6 +11,7 @@ from rich.filesize import decimal
 
 from opd.oda import Transaction
 from opd.place import Place, opkg_of
+from opd.plan import Plan
 from opd.repository import Known
 from opkg.index import Offer
 from opkg.manifest import OpkgRelation
@@ -122,6 +123,20 @@ def local_time(stamp: str) -> str:
     return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
+def plan(would: Plan) -> str:
+    """What a change would do in a place."""
+    lines = [f"{would.place}: {'packages' if would.packages else 'no package would change'}"]
+    lines += [
+        f"  {step.name} {step.before or '–'} → {step.after or '–'}" for step in would.packages
+    ]
+    if would.scripts:
+        lines.append(f"{would.place}: scripts")
+    for script in would.scripts:
+        where = "" if script.where == would.place else f", on the {script.where}"
+        lines.append(f"  {script.opkg}: {script.script}{where}")
+    return "\n".join(lines)
+
+
 def story(row: Transaction) -> str:
     """All about one transaction."""
     ended = f", ended {local_time(row.ended)}" if row.ended else ""
@@ -152,10 +167,12 @@ def transaction_record(row: Transaction) -> dict[str, object]:
         "ended": row.ended,
         "outcome": row.outcome,
         "message": row.message,
+        "undoes": row.undoes,
         "changes": [
             {"place": c.place, "package": c.package, "before": c.before, "after": c.after}
             for c in row.changes
         ],
+        "images": [{"image": s.image, "before": s.before, "after": s.after} for s in row.images],
         "scripts": [
             {
                 "place": r.place,

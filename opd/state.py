@@ -28,7 +28,9 @@ class State:
         """Open the state folder, making it where it is not there yet."""
         root = root.absolute()
         root.mkdir(parents=True, exist_ok=True)
-        return cls(root, Oda(URL.create("sqlite", database=str(root / "oda.sqlite"))))
+        return cls(
+            root, Oda(URL.create("sqlite", database=str(root / "oda.sqlite")), root / "oda.lock")
+        )
 
     @property
     def repositories(self) -> Path:
@@ -38,6 +40,11 @@ class State:
     @property
     def images(self) -> Path:
         return self.root / "images"
+
+    @property
+    def packages(self) -> Path:
+        """A folder for each root: the package files that opd undo may need."""
+        return self.root / "packages"
 
     @property
     def sessions(self) -> Path:

@@ -10,28 +10,76 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from opkg.errors import CommandError
 from opkg.native import guest
-from opkg.native.installer import Installed, Installer, PackageSource, Wanted
+from opkg.native.installer import Installed, Installer, PackageSource, Step, Wanted
 from opkg.native.system import HOST, System, within
 from opkg.run import run
 
 _ENV = {"DEBIAN_FRONTEND": "noninteractive"}
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
+# As apt-get --simulate tells it (apt-get(8)): Inst name [before] (after …), Remv name [before].
+_INST = re.compile(r"Inst (\S+)(?: \[(\S+)\])? \((\S+) ")
+_REMV = re.compile(r"(?:Remv|Purg) (\S+) \[(\S+)\]")
 _QUERY = "${Package}\t${Version}\t${db:Status-Status}\n"
 
 
 class Apt(Installer):
     """See `Installer`."""
 
+    def refresh(self) -> None:
+        self._apt("update", "--error-on=any")
+
     def install(self, packages: Sequence[Wanted]) -> None:
         words = [f"{p.name}={p.version}" if p.version else p.name for p in packages]
-        self._apt("update", "--error-on=any")
         self._apt("install", "--no-remove", *words)
 
+    def plan(self, packages: Sequence[Wanted]) -> list[Step]:
+        words = [f"{p.name}={p.version}" if p.version else p.name for p in packages]
+        return _steps(self._apt("install", "--simulate", "--no-remove", *words))
+
+    def plan_removal(self, names: Sequence[str]) -> list[Step]:
+        gone = _steps(self._apt("purge", "--simulate", *names))
+        with_rest = _steps(self._apt("purge", "--simulate", "--autoremove", *names))
+        before = self._superfluous()
+        return gone + [step for step in with_rest if step not in gone and step.name not in before]
+
+    def fetch_installed(self, names: Sequence[str]) -> None:
+        self._apt("install", "--reinstall", "--download-only", *names)
+
+    def files(self) -> dict[tuple[str, str], Path]:
+        found = {}
+        for path in self.session.glob("cache/archives/*.deb"):
+            name, version, _ = unquote(path.stem).split("_")
+            found[name, version] = path
+        return found
+
+    def restore(self, files: Sequence[Path], names: Sequence[str]) -> None:
+        if files:
+            # apt's own order of things; its lists are not asked, and need not be there.
+            seen = [self._put(path, f"{number}.deb") for number, path in enumerate(files)]
+            self._apt("install", "--no-remove", "--allow-downgrades", *seen)
+        if names:
+            self.check_removal(names)
+            self._apt("purge", *names)
+
+    def _put(self, path: Path, name: str) -> str:
+        """Let the root see a file of this machine; where it does."""
+        folder = self.session / "files"
+        folder.mkdir(exist_ok=True)
+        shutil.copy(path, folder / name)
+        return str(self._seen / "files" / name)
+
+    @property
+    def _seen(self) -> Path:
+        """The session as the root sees it."""
+        return self.session if self.system.root == HOST else guest.SESSION
+
     def check_removal(self, names: Sequence[str]) -> None:
-        dry_run = ("dpkg", "--simulate", "--purge", *names)
+        # It would note a simulation in its log too.
+        dry_run = ("dpkg", "--log=/dev/null", "--simulate", "--purge", *names)
         run(guest.inside(self.system.root, *dry_run), on_line=self.say)
 
     def remove(self, names: Sequence[str]) -> None:
@@ -47,14 +95,14 @@ class Apt(Installer):
         argv = guest.inside(self.system.root, "apt-get", "--simulate", "autoremove")
         return set(re.findall(r"^Remv (\S+)", run(argv).stdout, re.MULTILINE))
 
-    def _apt(self, command: str, *words: str) -> None:
+    def _apt(self, command: str, *words: str) -> str:
+        """Run apt-get; what it printed."""
         self._write_sources()
-        seen = self.session if self.system.root == HOST else guest.SESSION
         proxies = {name: os.environ[name] for name in _PROXIES if name in os.environ}
         argv = guest.inside(
             self.system.root,
             "apt-get",
-            *options(seen),
+            *options(self._seen),
             command,
             "--yes",
             *words,
@@ -63,7 +111,7 @@ class Apt(Installer):
         )
         self.say("$ " + shlex.join(argv))
         try:
-            run(argv, on_line=self.say)
+            return run(argv, on_line=self.say).stdout
         except CommandError as error:
             error.message = f"apt-get {command} failed in {self.system.name}"
             error.hint = ""
@@ -83,6 +131,17 @@ class Apt(Installer):
                 shutil.copy(end, folder / path.name)
         for source in self.sources:
             (folder / f"{source.name}.sources").write_text(source_text(source))
+
+
+def _steps(output: str) -> list[Step]:
+    """The steps of a simulation."""
+    steps = {}
+    for line in output.splitlines():
+        if match := _INST.match(line):
+            steps[match[1]] = Step(name=match[1], before=match[2] or "", after=match[3])
+        elif match := _REMV.match(line):
+            steps[match[1]] = Step(name=match[1], before=match[2], after="")
+    return list(steps.values())
 
 
 def packages(system: System) -> dict[str, Installed]:

@@ -6,12 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from opkg.errors import OpkgError
-from opkg.native import apt, dnf, rpmdb
+from opkg.native import apt, dnf, rpmdb, zypper
 from opkg.native.installer import Installed, Installer
 from opkg.native.system import System
 from opkg.target import Family
 
-_INSTALLERS: Mapping[str, type[Installer]] = {"apt": apt.Apt, "dnf": dnf.Dnf}
+_INSTALLERS: Mapping[str, type[Installer]] = {
+    "apt": apt.Apt,
+    "dnf": dnf.Dnf,
+    "zypper": zypper.Zypper,
+}
 
 
 def installer_of(system: System) -> type[Installer]:

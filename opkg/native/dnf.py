@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from opkg.errors import CommandError
 from opkg.native import guest, rpmdb
-from opkg.native.installer import Installer, PackageSource, Wanted
+from opkg.native.installer import Installed, Installer, PackageSource, Step, Wanted
 from opkg.native.system import HOST, System
 from opkg.run import TAIL, run
 from opkg.target import RpmMirror
@@ -20,12 +20,60 @@ from opkg.target import RpmMirror
 _SCRIPT_FAILED = re.compile(r"%\w+\(.*\) scriptlet failed")
 
 
+_STOPPED = "Operation aborted."
+# A row of the table of steps: name, architecture, version, repository, size; then perhaps a unit.
+_FIELDS = 5
+
+
 class Dnf(Installer):
     """See `Installer`."""
 
+    def refresh(self) -> None:
+        # Now, since it takes a new key for its own only where it may say yes for us.
+        self._dnf("--refresh", "makecache")
+
     def install(self, packages: Sequence[Wanted]) -> None:
         words = [f"{p.name}-{p.version}" if p.version else p.name for p in packages]
-        self._dnf("--refresh", "install", *words)
+        self._dnf("install", *words)
+
+    def plan(self, packages: Sequence[Wanted]) -> list[Step]:
+        words = [f"{p.name}-{p.version}" if p.version else p.name for p in packages]
+        return self._simulate("install", *words)
+
+    def plan_removal(self, names: Sequence[str]) -> list[Step]:
+        return self._simulate("remove", *names)
+
+    def fetch_installed(self, names: Sequence[str]) -> None:
+        self._dnf("--downloadonly", "reinstall", *names)
+
+    def files(self) -> dict[tuple[str, str], Path]:
+        return rpmdb.files(self.session.glob("cache/*/packages/*.rpm"))
+
+    def restore(self, files: Sequence[Path], names: Sequence[str]) -> None:
+        there = rpmdb.packages(self.system)
+        known = {path: name for (name, _), path in rpmdb.files(files).items()}
+        back = [str(path) for path in files if known[path] in there]
+        again = [str(path) for path in files if known[path] not in there]
+        if back:
+            self._dnf("downgrade", *back)
+        if again:
+            self._dnf("install", *again)
+        if names:
+            self._dnf("remove", "--noautoremove", *names)
+
+    def _simulate(self, *words: str) -> list[Step]:
+        """What dnf would do, out of the table that it prints before it would ask."""
+        self._write_sources()
+        argv = self._argv("--assumeno", *words)
+        done = run(argv, on_line=self.say, check=False)
+        # Its exit status does not tell that it was told not to go on from that it could not.
+        if done.status != 0 and _STOPPED not in done.stdout:
+            raise CommandError(
+                f"dnf failed in {self.system.name}",
+                argv=argv,
+                output="\n".join(done.stdout.splitlines()[-TAIL:]),
+            )
+        return steps(done.stdout, rpmdb.packages(self.system))
 
     def check_removal(self, names: Sequence[str]) -> None:
         run(rpmdb.looking(self.system, "--erase", "--test", *names), on_line=self.say)
@@ -33,9 +81,8 @@ class Dnf(Installer):
     def remove(self, names: Sequence[str]) -> None:
         self._dnf("remove", *names)
 
-    def _dnf(self, *words: str) -> None:
-        self._write_sources()
-        argv = guest.beside(
+    def _argv(self, *words: str) -> list[str]:
+        return guest.beside(
             self.system.root,
             "dnf",
             *options(self.system, self.session),
@@ -43,6 +90,10 @@ class Dnf(Installer):
             env={"HOME": str(self.session), "LC_ALL": "C.UTF-8", **self.env},
             binds={guest.SESSION: self.session},
         )
+
+    def _dnf(self, *words: str) -> None:
+        self._write_sources()
+        argv = self._argv("--assumeyes", *words)
         self.say("$ " + shlex.join(argv))
         try:
             output = run(argv, on_line=self.say).stdout
@@ -70,10 +121,26 @@ class Dnf(Installer):
         (self.session / ".rpmmacros").write_text(macros)
 
 
+def steps(output: str, there: Mapping[str, Installed]) -> list[Step]:
+    """The steps in the table that dnf prints; long names have a line of their own in it."""
+    _, _, table = output.partition("Dependencies resolved.")
+    found, words, removing = [], list[str](), False
+    for line in table.partition("Transaction Summary")[0].splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            removing = line.startswith("Removing")
+        elif line.startswith(" ") and "replacing" not in line and " Package " not in line:
+            words += line.split()
+            if len(words) >= _FIELDS:
+                name, _, version, *_ = words
+                before = there[name].version if name in there else ""
+                found.append(Step(name=name, before=before, after="" if removing else version))
+                words = []
+    return found
+
+
 def options(system: System, session: Path) -> list[str]:
     """dnf's options for a root."""
     words = [
-        "--assumeyes",
         "--config",
         str(session / "dnf.conf"),
         f"--releasever={system.target.distribution.suite}",
@@ -90,7 +157,9 @@ def config_text(system: System, sources: Sequence[PackageSource], session: Path)
     own = "" if system.target.distribution.mirrors else system.root / "etc/yum.repos.d"
     # dnf puts the root's path before the next two, but only when they come from a file.
     seen = session if system.root == HOST else guest.SESSION
-    head = f"[main]\nreposdir={own}\ncachedir={seen / 'cache'}\nlogdir={seen / 'log'}\n"
+    # What was downloaded may be wanted again (`files`).
+    folders = f"cachedir={seen / 'cache'}\nkeepcache=1\nlogdir={seen / 'log'}\n"
+    head = f"[main]\nreposdir={own}\n{folders}"
     mirrors = [
         _repo_text(mirror.name, mirror.url, mirror.key, priority=99)
         for mirror in system.target.distribution.mirrors

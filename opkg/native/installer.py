@@ -32,6 +32,16 @@ class Installed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Step:
+    """A native package that a transaction changes; `before` or `after` is empty where it was or
+    will not be installed."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PackageSource:
     """A signed repository, as a package manager is told of it: for deb, an archive with `suite`
     and `component`; for rpm, a folder with repodata/. `keys` are armored OpenPGP keys."""
@@ -59,9 +69,33 @@ class Installer(ABC):
     env: Mapping[str, str] = field(default_factory=dict)
 
     @abstractmethod
+    def refresh(self) -> None:
+        """Let what the sources offer be read again."""
+
+    @abstractmethod
     def install(self, packages: Sequence[Wanted]) -> None:
-        """Install these packages, or upgrade to them, with all they require, from lists that are
-        read again. Removes none."""
+        """Install these packages, or upgrade to them, with all they require. Removes none."""
+
+    @abstractmethod
+    def plan(self, packages: Sequence[Wanted]) -> list[Step]:
+        """What `install` would do. Changes nothing."""
+
+    @abstractmethod
+    def plan_removal(self, names: Sequence[str]) -> list[Step]:
+        """What `remove` would do. Changes nothing."""
+
+    @abstractmethod
+    def fetch_installed(self, names: Sequence[str]) -> None:
+        """Download packages again, in the versions that are installed."""
+
+    @abstractmethod
+    def files(self) -> dict[tuple[str, str], Path]:
+        """The package files that were downloaded, by name and version."""
+
+    @abstractmethod
+    def restore(self, files: Sequence[Path], names: Sequence[str]) -> None:
+        """Install packages from files, also older ones than are there, then remove the named, and
+        nothing else. What they require must be there or among them."""
 
     @abstractmethod
     def check_removal(self, names: Sequence[str]) -> None:

@@ -49,6 +49,7 @@ def make_root(system: System, packages: Sequence[str] = (), *, session: Path, sa
     temporary.mkdir(parents=True)
     temporary.chmod(0o1777)
     installer = installer_of(system)(system=system, session=session, say=say)
+    installer.refresh()
     installer.install([Wanted(name=name) for name in [*distribution.base, *packages]])
 
 

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from opkg.native import guest
 from opkg.native.installer import Installed
 from opkg.native.system import System
@@ -21,6 +24,16 @@ def packages(system: System) -> dict[str, Installed]:
         for name, version in rows
         if name != "gpg-pubkey"
     }
+
+
+def files(paths: Iterable[Path]) -> dict[tuple[str, str], Path]:
+    """The package files among `paths`, by name and version as `packages` has them."""
+    every = list(paths)
+    if not every:
+        return {}
+    lines = run(["rpm", "--nosignature", "-qp", "--qf", _QUERY, *every]).stdout.splitlines()
+    keys = (line.split("\t") for line in lines)
+    return {(name, version): path for (name, version), path in zip(keys, every, strict=True)}
 
 
 def looking(system: System, *words: str) -> list[str]:
