@@ -63,8 +63,13 @@ def convert(directory: Path, out: Path | None = None) -> Conversion:
         generation=kind,
         renamed=renamed,
         left=tuple(name for name in _LEFT if (directory / name).is_dir()),
-        warnings=tuple(warning for warning in warnings if CONVERT not in warning.hint),
+        warnings=tuple(warning for warning in warnings if not _is_mended(warning)),
     )
+
+
+def _is_mended(warning: Diagnostic) -> bool:
+    """Whether what was warned of is written down as it was read."""
+    return CONVERT in warning.hint or " is read as " in warning.message
 
 
 def _apply(directory: Path, opkg: Opkg, kind: Generation) -> dict[str, str]:

@@ -86,7 +86,8 @@ class _Files:
     def look_alikes(self) -> None:
         """Warn of what stands beside config.xml under a name that means nothing, but almost."""
         for path in sorted(self.directory.iterdir()):
-            meant = None if path.name in _KNOWN else likely(path.name, _KNOWN, alike=0.7)
+            ours = path.name in _KNOWN or path.name.startswith(".")
+            meant = None if ours else likely(path.name, _KNOWN, alike=0.7)
             if meant and not path.name.startswith((f"{meant}.", f"{meant}~")):
                 hint = f"perhaps {meant} is meant"
                 self.findings.warn(0, "has no meaning, and goes into no package", hint, path=path)

@@ -164,6 +164,12 @@ def test_what_cannot_be_read_is_an_error_and_not_left_out(opkg: Write, path: str
     assert "Traceback" not in done.stderr
 
 
+def test_files_of_editors_and_of_configurators_are_no_slips(opkg: Write) -> None:
+    hidden = {".configurator.values": "<opt/>\n", "config.xml.orig": "", "build.toml~": ""}
+    done = lint(opkg(files=hidden))
+    assert (done.stdout, done.exit_code) == ("", 0)
+
+
 def test_a_broken_opkg_is_not_built_and_its_faults_are_told(opkg: Write, tmp_path: Path) -> None:
     done = opkgc("build", BROKEN / "class-unknown", opkg(), "-t", "debian-12", "-o",
                  tmp_path / "out", check=False)  # fmt: skip
