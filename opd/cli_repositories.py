@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from opd import repository, show
+from opd.download import Progress as ProgressCall
 from opd.download import Wish, fetch_all
 from opd.place import headnode
 from opd.settings import JSON, NAMES, Settings, pass_settings
@@ -34,8 +37,19 @@ def repo() -> None:
     "--channel", metavar="C", default="stable", show_default=True, help="Which line of releases."
 )
 @click.option("--name", help="What to call it here; otherwise its host and channel.")
+@click.option(
+    "--mirror", "mirrors", metavar="URL", multiple=True,
+    help="A copy of it, for downloads; may be given again.",
+)  # fmt: skip
 @pass_settings
-def repo_add(settings: Settings, url: str, root_key: str, channel: str, name: str | None) -> None:
+def repo_add(
+    settings: Settings,
+    url: str,
+    root_key: str,
+    channel: str,
+    name: str | None,
+    mirrors: Sequence[str],
+) -> None:
     """Trust a repository, from its pinned key on."""
     known = repository.add(
         settings.open(),
@@ -43,6 +57,7 @@ def repo_add(settings: Settings, url: str, root_key: str, channel: str, name: st
         channel=channel,
         root_key=root_key,
         name=repository.default_name(url, channel) if name is None else name,
+        mirrors=mirrors,
     )
     _say_what_it_has(known)
 
@@ -60,7 +75,7 @@ def repo_list(settings: Settings, *, as_json: bool) -> None:
     """List the trusted repositories."""
     rows = settings.open().oda.repositories()
     if as_json:
-        fields = ("name", "url", "channel", "root_sha256")
+        fields = ("name", "url", "channel", "root_sha256", "mirrors")
         print_json([{field: getattr(row, field) for field in fields} for row in rows])
         return
     print_table(["NAME", "CHANNEL", "URL"], [[row.name, row.channel, row.url] for row in rows])
@@ -148,19 +163,46 @@ def info(settings: Settings, name: str, *, as_json: bool) -> None:
     "-o", "--out", metavar="DIR", type=click.Path(path_type=Path), default=Path(),
     help="Into this folder; otherwise into the current one.",
 )  # fmt: skip
+@click.option("--offline", is_flag=True, help="From the cache alone.")
 @pass_settings
-def download(settings: Settings, names: Sequence[str], target: str | None, out: Path) -> None:
-    """Fetch OPKGs' packages as files, and install nothing."""
-    known = repository.load_all(settings.open())
+def download(
+    settings: Settings, names: Sequence[str], target: str | None, out: Path, *, offline: bool
+) -> None:
+    """Fetch OPKGs' packages as files, and install nothing.
+
+    What broke off is gone on from the next time; what was fetched once comes from the cache.
+    """
+    state = settings.open()
+    known = repository.load_all(state)
     chosen = known_targets().find(target) if target else headnode(settings.headnode_root).target
     wishes = [wish for name in dict.fromkeys(names) for wish in _wishes(known, name, chosen.name)]
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(),
-               TransferSpeedColumn())  # fmt: skip
-    with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task("downloading", total=sum(wish.size for wish in wishes))
-        paths = fetch_all(wishes, out, lambda count: bar.advance(task, count))
+    with _bars(wishes) as progress:
+        paths = fetch_all(wishes, out, state.downloads, progress, offline=offline)
     for path in paths:
         click.echo(str(path))
+
+
+@contextmanager
+def _bars(wishes: Sequence[Wish]) -> Iterator[ProgressCall]:
+    """A bar for each file that is under way, and one for all, on a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(None), DownloadColumn(),
+               TransferSpeedColumn())  # fmt: skip
+    # A name as wide as a third of the terminal leaves room for the rest.
+    width = max(10, stderr.width // 3)
+    with Progress(*columns, console=stderr, disable=not stderr.is_terminal, expand=True) as bar:
+        total = bar.add_task("all", total=sum(wish.size for wish in wishes))
+        tasks = {
+            wish.name: bar.add_task(escape(wish.name[:width]), total=wish.size, visible=False)
+            for wish in wishes
+        }
+
+        def advance(name: str, count: int) -> None:
+            bar.update(tasks[name], advance=count, visible=True)
+            if bar.tasks[tasks[name]].finished:
+                bar.update(tasks[name], visible=False)
+            bar.advance(total, count)
+
+        yield advance
 
 
 def _find(known: Sequence[repository.Known], name: str) -> tuple[repository.Known, list[Offer]]:
@@ -178,7 +220,7 @@ def _wishes(known: Sequence[repository.Known], name: str, target: str) -> list[W
         if offer.target == target:
             return [
                 Wish(
-                    url=entry.url(artifact.file),
+                    urls=entry.urls(artifact.file),
                     size=artifact.size,
                     sha256=artifact.sha256,
                     name=Path(artifact.file).name,

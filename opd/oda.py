@@ -22,13 +22,15 @@ class Base(DeclarativeBase):
 
 
 class Repository(Base):
-    """A repository's channel that the administrator trusts, and the TUF root that was pinned."""
+    """A repository's channel that the administrator trusts, and the TUF root that was pinned;
+    `mirrors` are addresses of copies, a blank between."""
 
     __tablename__ = "repositories"
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     url: Mapped[str] = mapped_column(String(1024))
     channel: Mapped[str] = mapped_column(String(64))
     root_sha256: Mapped[str] = mapped_column(String(64))
+    mirrors: Mapped[str] = mapped_column(String(4096), default="")
 
 
 class Image(Base):

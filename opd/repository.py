@@ -44,6 +44,11 @@ class Known:
         """The address of a path in the repository's tree."""
         return f"{self.repository.url}/{path}"
 
+    def urls(self, path: str) -> tuple[str, ...]:
+        """The addresses of a path, in the repository and its mirrors."""
+        tops = (self.repository.url, *self.repository.mirrors.split())
+        return tuple(f"{top}/{path}" for top in tops)
+
     def package_source(self, target: str) -> PackageSource | None:
         """What a package manager is told of the repository; None where it has nothing for the
         target."""
@@ -59,21 +64,37 @@ class Known:
         )
 
 
-def add(state: State, url: str, *, channel: str, root_key: str, name: str) -> Known:
+def add(
+    state: State,
+    url: str,
+    *,
+    channel: str,
+    root_key: str,
+    name: str,
+    mirrors: Sequence[str] = (),
+) -> Known:
     """Trust a channel of the repository at `url`. `root_key` is a file with TUF root metadata, or
-    the SHA-256 of the one that the repository serves.
+    the SHA-256 of the one that the repository serves; `mirrors` are addresses of copies of its
+    tree, which need no trust: what comes from there is checked by the index.
 
     The first index is fetched and verified; if that fails, nothing is kept. Raises OpkgError.
     """
     url = url.rstrip("/")
-    _check(url, channel, name)
+    for address in (url, *mirrors):
+        _check(address, channel, name)
     if any(row.name == name for row in state.oda.repositories()):
         raise OpkgError(
             f"there is a repository named {name} already",
             hint="choose another with --name, or remove it first: opd repo remove " + name,
         )
     root = _root(url, root_key)
-    row = Repository(name=name, url=url, channel=channel, root_sha256=sha256_bytes(root))
+    row = Repository(
+        name=name,
+        url=url,
+        channel=channel,
+        root_sha256=sha256_bytes(root),
+        mirrors=" ".join(mirror.rstrip("/") for mirror in mirrors),
+    )
     folder = state.repositories / name
     shutil.rmtree(folder, ignore_errors=True)
     try:

@@ -47,6 +47,11 @@ class State:
         return self.root / "packages"
 
     @property
+    def downloads(self) -> Path:
+        """What opd download fetched, by digest."""
+        return self.root / "cache" / "downloads"
+
+    @property
     def sessions(self) -> Path:
         """A folder for each root: what apt and dnf download and are told for one."""
         return self.root / "cache" / "sessions"
