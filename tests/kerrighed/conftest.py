@@ -6,6 +6,9 @@ import ctypes
 import pytest
 
 from tests.kerrighed.plain import Wire, compiled
+from tests.opkg_specs.conftest import sandbox, stage, tools
+
+__all__ = ["sandbox", "stage", "tools"]  # fixtures: a machine for scripts
 
 
 @pytest.fixture(scope="session")

@@ -229,10 +229,12 @@ def _succeeded(done: Ran) -> str:
     return done.out
 
 
-def built_library(out: Path, target: str = "debian-12-x86_64") -> Library:
-    """Build all OPKGs for a Debian into a folder. One that cannot be built is missing from it,
-    which only the tests of that one have to mind."""
-    directories = [path.parent for path in SPECS.glob("*/config.xml")]
+def built_library(
+    out: Path, target: str = "debian-12-x86_64", directories: Sequence[Path] = ()
+) -> Library:
+    """Build OPKGs, those of the library where none are named, for a Debian into a folder. One that
+    cannot be built is missing from it, which only the tests of that one have to mind."""
+    directories = directories or [path.parent for path in SPECS.glob("*/config.xml")]
     builder = [sys.executable, "-m", "builder", "build", *directories]
     ran([*builder, "-t", target, "-o", out])
     folder = out / target
