@@ -14,6 +14,7 @@ import pytest
 
 from builder.steps import run_steps
 from opkg.directory import read_opkg
+from opkg.files import locked
 from opkg.recipe_reader import read_recipe
 from opkg.target import known_targets
 from tests.opkg_specs.machines import Library, Machine, built_library, head_and_image
@@ -54,9 +55,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    """All packages of the library for Debian 12, in a repository."""
-    return built_library(tmp_path_factory.mktemp("library"))
+def library(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Library:
+    """All packages of the library for Debian 12, in a repository. Of several processes that run
+    tests, one builds it."""
+    if worker_id == "master":
+        return built_library(tmp_path_factory.mktemp("library"))
+    shared = tmp_path_factory.getbasetemp().parent / "library"
+    with locked(shared.with_suffix(".lock")):
+        return built_library(shared)
 
 
 @pytest.fixture

@@ -232,12 +232,14 @@ def _succeeded(done: Ran) -> str:
 def built_library(
     out: Path, target: str = "debian-12-x86_64", directories: Sequence[Path] = ()
 ) -> Library:
-    """Build OPKGs, those of the library where none are named, for a Debian into a folder. One that
-    cannot be built is missing from it, which only the tests of that one have to mind."""
+    """Build OPKGs, those of the library where none are named, for a Debian into a folder, unless
+    that was done. One that cannot be built is missing from it, which only the tests of that one
+    have to mind."""
     directories = directories or [path.parent for path in SPECS.glob("*/config.xml")]
     builder = [sys.executable, "-m", "builder", "build", *directories]
-    ran([*builder, "-t", target, "-o", out])
     folder = out / target
+    if not (folder / "manifest.json").exists():
+        ran([*builder, "-t", target, "-o", out])
     named = {package_of(path): DebFile(path).debcontrol() for path in folder.glob("*.deb")}
     requires = {
         name: frozenset(

@@ -81,6 +81,15 @@ def test_every_file_that_the_recipe_installs_is_in_one_package(
         assert all(part.files for part in parts)
 
 
+def test_an_opkg_tells_what_it_is_and_tests_itself(name: str) -> None:
+    directory = SPECS / name
+    assert (directory / "doc/user.md").read_text().startswith(f"# {name}: ")
+    assert (directory / "doc/COPYING").read_text().lstrip().startswith("GNU GENERAL PUBLIC LICENSE")
+    assert (directory / "testing/test_root").stat().st_mode & 0o111
+    listed = (SPECS.parent / "docs/library.md").read_text()
+    assert re.search(rf"^\| ([a-z0-9-]+, )*{name}(, [a-z0-9-]+)* \|", listed, re.MULTILINE)
+
+
 def files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
