@@ -17,13 +17,16 @@ from builder.deb_writer import deb_bytes, deb_name
 from builder.job import Job, Status, status_of, tool_versions
 from builder.rpm_writer import rpm_bytes, rpm_name
 from opkg.document import encode
-from opkg.errors import OpkgError
+from opkg.errors import CommandError, OpkgError
 from opkg.files import locked, sha256_file, write_atomic
 from opkg.manifest import NAME, Artifact, Manifest, OpkgInfo, SourceFile, read_manifest
+from opkg.native.mounts import enter_private_namespace
 from opkg.resolve import native_version, opkg_info
 from opkg.run import end_all
 from opkg.spec import Part
 from opkg.target import Family
+
+RECIPE = "recipe"  # the folder that a recipe is followed in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +48,23 @@ class _Made:
 
 
 def build(
-    jobs: Sequence[Job], out: Path, *, workers: int, lint: bool, report: Callable[[Result], None]
+    jobs: Sequence[Job],
+    out: Path,
+    *,
+    workers: int,
+    lint: bool,
+    report: Callable[[Result], None],
+    say: Callable[[str], None],
 ) -> list[Result]:
     """Do the jobs, `workers` at a time, and write each target's manifest. One that fails does
     not stop the others. `report` is called as each ends. With `lint`, lintian and rpmlint look at
-    what recipes gave, and what they call an error is one."""
+    what recipes gave, and what they call an error is one. `say` hears of what takes long."""
+    if any(job.in_root for job in jobs):
+        # Build roots are mounted while they are made; threads share what is mounted before.
+        enter_private_namespace()
 
     def do(job: Job) -> Result:
-        result = _do(job, out, lint=lint)
+        result = _do(job, out, say, lint=lint)
         report(result)
         return result
 
@@ -67,7 +79,7 @@ def build(
             raise
 
 
-def _do(job: Job, out: Path, *, lint: bool) -> Result:
+def _do(job: Job, out: Path, say: Callable[[str], None], *, lint: bool) -> Result:
     try:
         status = status_of(job, out)
         if status is not Status.BUILT:
@@ -76,18 +88,31 @@ def _do(job: Job, out: Path, *, lint: bool) -> Result:
         folder.mkdir(parents=True, exist_ok=True)
         # Beside the result, so that moving a finished package into place is a rename.
         with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as work:
-            made = _make(job, Path(work), folder / "logs" / job.opkg.name)
+            logs, failed = folder / "logs" / job.opkg.name, failed_folder(job, out)
+            shutil.rmtree(failed, ignore_errors=True)
+            try:
+                made = _make(job, Path(work), logs, say)
+            except CommandError:
+                if (Path(work) / RECIPE).exists():
+                    failed.parent.mkdir(exist_ok=True)
+                    (Path(work) / RECIPE).rename(failed)
+                raise
             if lint and job.recipe:
                 linters.check(job.target.family, [path for _, path in made.artifacts])
             return Result(job=job, status=status, artifacts=_keep(job, made, folder))
     except OpkgError as error:
         return Result(job=job, status=Status.FAILED, error=error)
-    except OSError as error:
-        failed = OpkgError(error.strerror or str(error), where=str(error.filename or out))
-        return Result(job=job, status=Status.FAILED, error=failed)
+    except OSError as fault:
+        failure = OpkgError(fault.strerror or str(fault), where=str(fault.filename or out))
+        return Result(job=job, status=Status.FAILED, error=failure)
 
 
-def _make(job: Job, work: Path, logs: Path) -> _Made:
+def failed_folder(job: Job, out: Path) -> Path:
+    """Where the steps of a build that failed have left what they made."""
+    return out / job.target.name / "failed" / job.opkg.name
+
+
+def _make(job: Job, work: Path, logs: Path, say: Callable[[str], None]) -> _Made:
     """Make a job's packages below `work`."""
     made = []
     for package in job.packages:
@@ -100,8 +125,8 @@ def _make(job: Job, work: Path, logs: Path) -> _Made:
         made.append((_artifact(job, package.part, package.name, package.architecture, path), path))
     if not job.recipe or not job.recipe.package:
         return _Made(artifacts=tuple(made))
-    (work / "recipe").mkdir()
-    compiled = follow_recipe(job, job.recipe, work / "recipe", logs)
+    (work / RECIPE).mkdir()
+    compiled = follow_recipe(job, job.recipe, work / RECIPE, logs, say)
     made += [(_artifact(job, None, *_named(path), path), path) for path in compiled.packages]
     return _Made(artifacts=tuple(made), sources=_sources(job, compiled))
 

@@ -14,7 +14,8 @@ import click
 
 from builder import build as builder
 from builder.build import Result
-from builder.job import Job, Status, status_of
+from builder.compile import shell_command
+from builder.job import Job, Place, Status, status_of
 from builder.job import plan as plan_jobs
 from builder.scaffold import scaffold
 from builder.show import as_text, packages_of
@@ -24,7 +25,9 @@ from opkg.convert import convert as convert_opkg
 from opkg.directory import read_opkg
 from opkg.errors import Diagnostic, InvalidInputError, OpkgError
 from opkg.generation import Generation
+from opkg.native.mounts import enter_private_namespace
 from opkg.recipe_reader import check_recipe, read_recipe
+from opkg.run import attach
 from opkg.target import Target, known_targets
 
 _DIRECTORIES = click.argument(
@@ -41,6 +44,12 @@ _OUT = click.option(
 _SOURCES = click.option(
     "--source", "sources", metavar="NAME=PATH", multiple=True,
     help="Take this source from a folder or a file, whatever the recipe says.",
+)  # fmt: skip
+_ROOT = click.option(
+    "--root", "place", type=click.Choice([place.value for place in Place]),
+    default=Place.AUTO.value, show_default=True,
+    help="Where recipes are followed: in a build root of the target, on this machine's own file "
+    "system, or, if run by root, the one for what is compiled and the other for the rest.",
 )  # fmt: skip
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
@@ -191,17 +200,19 @@ def new(directory: Path) -> None:
 @_TARGETS
 @_OUT
 @_SOURCES
+@_ROOT
 @_JSON
 def plan(
     directories: Sequence[Path],
     targets: Sequence[str],
     out: Path,
     sources: Sequence[str],
+    place: str,
     *,
     as_json: bool,
 ) -> None:
     """Show what a build would do, and do nothing."""
-    jobs = plan_jobs(directories, _find(targets), _replaced(sources))
+    jobs = plan_jobs(directories, _find(targets), _replaced(sources), Place(place))
     rows = [(job, status_of(job, out)) for job in jobs]
     if as_json:
         print_json([_row(job, status) for job, status in rows])
@@ -225,6 +236,7 @@ def plan(
     help="How many OPKGs to build at a time.",
 )  # fmt: skip
 @_SOURCES
+@_ROOT
 @click.option(
     "--lint/--no-lint", default=True, show_default=True,
     help="Let lintian and rpmlint look at what recipes give; their errors are failures.",
@@ -236,6 +248,7 @@ def build(
     out: Path,
     jobs: int,
     sources: Sequence[str],
+    place: str,
     *,
     lint: bool,
     as_json: bool,
@@ -245,8 +258,8 @@ def build(
     What was built from the same inputs is not built again. An OPKG that is not meant for a target
     is skipped; one that fails makes the exit status 1 and does not stop the others.
     """
-    planned = plan_jobs(directories, _find(targets), _replaced(sources))
-    results = builder.build(planned, out, workers=jobs, lint=lint, report=_report)
+    planned = plan_jobs(directories, _find(targets), _replaced(sources), Place(place))
+    results = builder.build(planned, out, workers=jobs, lint=lint, report=_report, say=say)
     failed = [result for result in results if result.status is Status.FAILED]
     if as_json:
         print_json([_row(result.job, result.status) for result in results])
@@ -254,6 +267,25 @@ def build(
     say(", ".join(f"{count} {status.value}" for status, count in counts.items() if count))
     if failed:
         sys.exit(1)
+
+
+@cli.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("-t", "--target", metavar="TARGET", required=True, help="For this target.")
+@_OUT
+@_ROOT
+def shell(directory: Path, target: str, out: Path, place: str) -> None:
+    """Open a shell where a build of an OPKG failed.
+
+    It is in the room of the build, with its sources as the steps left them, and with their
+    environment.
+    """
+    job = plan_jobs([directory], _find([target]), place=Place(place))[0]
+    if job.recipe is None:
+        raise OpkgError(f"{job.opkg.name} has no recipe", where=str(directory))
+    enter_private_namespace()
+    line = shell_command(job, job.recipe, builder.failed_folder(job, out), say)
+    sys.exit(attach(line))
 
 
 def _find(names: Sequence[str]) -> list[Target]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +13,7 @@ from pathlib import Path
 import git
 import msgspec
 
+from builder.roots import root_key
 from builder.sources import check_replaced, digest_of
 from opkg.directory import digest, read_opkg
 from opkg.document import encode
@@ -28,6 +30,20 @@ from opkg.target import Target
 from opkg.variables import for_target
 
 
+class Place(StrEnum):
+    """Where recipes are followed: in a build root of the target, on this machine's own file
+    system, or, if this is root, the one for what is compiled and the other for the rest."""
+
+    AUTO = "auto"
+    CHROOT = "chroot"
+    HOST = "host"
+
+    def is_root_for(self, recipe: Recipe | None) -> bool:
+        if recipe is None or self is Place.HOST:
+            return False
+        return self is Place.CHROOT or (recipe.is_compiled and os.geteuid() == 0)
+
+
 class Status(StrEnum):
     """How it went with one OPKG on one target."""
 
@@ -40,7 +56,8 @@ class Status(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One OPKG on one target; `recipe` is resolved for the target. `replaced` are paths of
-    sources that stand in for the recipe's, by name."""
+    sources that stand in for the recipe's, by name. `in_root` says whether the recipe is followed
+    in a build root of the target, or on this machine's own file system."""
 
     directory: Path
     opkg: Opkg
@@ -48,6 +65,7 @@ class Job:
     target: Target
     input: Input
     replaced: Mapping[str, Path] = field(default_factory=dict)
+    in_root: bool = False
 
     @property
     def packages(self) -> tuple[NativePackage, ...]:
@@ -58,6 +76,7 @@ def plan(
     directories: Iterable[Path],
     targets: Sequence[Target],
     replaced: Mapping[str, Path] | None = None,
+    place: Place = Place.AUTO,
 ) -> list[Job]:
     """The jobs that building OPKGs for targets takes. Raises InvalidInputError with every fault
     of all OPKGs that cannot be read, and OpkgError where there is none: nothing is built then."""
@@ -70,22 +89,26 @@ def plan(
         content, commit = digest(directory), _commit(directory)
         mine = {name: path for name, path in replaced.items() if recipe and name in recipe.source}
         for target in targets:
+            resolved = for_target(recipe, opkg, target) if recipe else None
+            in_root = place.is_root_for(resolved)
             made_from = _Inputs(
                 directory=content,
                 target=target,
                 names=opkg.names.table,
                 tools=tools,
                 replaced={name: digest_of(path) for name, path in mine.items()},
+                root=root_key(target) if in_root else "",
             )
             entry = Input(opkg=opkg.name, sha256=sha256_bytes(encode(made_from)), commit=commit)
             jobs.append(
                 Job(
                     directory=directory,
                     opkg=opkg,
-                    recipe=for_target(recipe, opkg, target) if recipe else None,
+                    recipe=resolved,
                     target=target,
                     input=entry,
                     replaced=mine,
+                    in_root=in_root,
                 )
             )
     return jobs
@@ -132,6 +155,7 @@ class _Inputs(msgspec.Struct, frozen=True, kw_only=True):
     names: Mapping[str, Mapping[str, Native]]
     tools: dict[str, str]
     replaced: dict[str, str]
+    root: str
 
 
 def tool_versions() -> dict[str, str]:

@@ -80,9 +80,16 @@ class Room:
             raise
 
     def command(
-        self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], shown: Path | None
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        env: Mapping[str, str],
+        shown: Path | None,
+        terminal: bool = False,
     ) -> list[str]:
-        """The command line that runs a program in the room."""
+        """The command line that runs a program in the room; it keeps our `terminal`, or has
+        none."""
         settings = {"PATH": _PATH, "HOME": str(HOME), "LC_ALL": "C.UTF-8", "TZ": "UTC", **env}
         variables = [w for name, value in settings.items() for w in ("--setenv", name, value)]
         line = [
@@ -91,7 +98,8 @@ class Room:
             "--bind", str(self.work), str(HOME), "--chdir", cwd,
             # Each by name: “all” means a user namespace too, which root cannot have in a chroot.
             "--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
-            "--hostname", "build", "--die-with-parent", "--new-session", "--clearenv", *variables,
+            "--hostname", "build", "--die-with-parent", "--clearenv", *variables,
+            *([] if terminal else ["--new-session"]),
         ]  # fmt: skip
         if shown:
             line += ["--ro-bind", str(shown), SHOWN]

@@ -109,12 +109,7 @@ def prepare(work: Work, replaced: Mapping[str, Path]) -> None:
 def follow(work: Work) -> None:
     """Run the steps. Raises CommandError, with the end of the log, when one fails."""
     room = work.room
-    environment = {
-        **work.environment,
-        "DESTDIR": room.inside(work.stage),
-        "SOURCES": room.inside(room.sources),
-        "JOBS": str(os.cpu_count() or 1),
-    }
+    environment = step_environment(work)
     for number, step in enumerate(work.recipe.step, 1):
         script, folder = _script(step, work), _folder(step, work.recipe)
         room.run(
@@ -125,6 +120,16 @@ def follow(work: Work) -> None:
             hint=f"the step “{step.name}” of {work.directory / NAME} failed",
         )
     _set_times(work.stage, work.stamp)
+
+
+def step_environment(work: Work) -> dict[str, str]:
+    """All that steps find in their environment."""
+    return {
+        **work.environment,
+        "DESTDIR": work.room.inside(work.stage),
+        "SOURCES": work.room.inside(work.room.sources),
+        "JOBS": str(os.cpu_count() or 1),
+    }
 
 
 def _script(step: Step, work: Work) -> str:

@@ -90,6 +90,11 @@ def run(
     return Completed(status=process.returncode, stdout=stdout, stderr=stderr)
 
 
+def attach(argv: Sequence[str | Path]) -> int:
+    """Run a program that a person talks to, on our own terminal; its exit status."""
+    return subprocess.run([str(word) for word in argv], check=False).returncode
+
+
 def _follow(process: subprocess.Popen[str], stdin: str, on_line: Callable[[str], None]) -> str:
     """Feed and read a process line by line until it ends."""
     if process.stdin:

@@ -50,6 +50,7 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     package_compression: str
     index_compression: tuple[str, ...]
     base: tuple[str, ...] = ()
+    build_base: tuple[str, ...] = ()
     keyring: str = ""
     rpmdb: str = "/var/lib/rpm"
     mirrors: tuple[str | RpmMirror, ...] = ()

@@ -319,6 +319,21 @@ def test_each_step_has_a_log_and_none_may_fail_in_the_midst(recipe: Write, tmp_p
     assert "never" not in log.read_text().splitlines()
 
 
+def test_a_shell_opens_where_a_build_failed(recipe: Write, tmp_path: Path) -> None:
+    source = recipe(step="run = 'echo left > trace; false'")
+    refused(source, tmp_path)
+    argv = [sys.executable, "-m", "builder", "shell", source, "-t", "debian-12"]
+    done = subprocess.run(
+        [*argv, "-o", tmp_path / "out"],
+        input='cat main/trace; echo "$DESTDIR"; id -u; exit 3\n',
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["left", "/tmp/build/stage", "61000"]
+    assert done.returncode == 3
+
+
 @pytest.mark.slow
 def test_a_step_that_runs_forever_is_ended(recipe: Write, tmp_path: Path) -> None:
     source = recipe(build="minutes = 1", step="run = 'sleep 1000 & sleep 1000'")

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Build roots: root file systems of targets, with what a recipe's steps need. They are made once,
+kept in the cache, and only read by builds."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+from builder.cache import cache_folder
+from opkg.errors import OpkgError
+from opkg.files import locked, sha256_bytes, write_atomic
+from opkg.native import guest
+from opkg.native.choose import installer_of
+from opkg.native.installer import Wanted
+from opkg.native.layers import apply_layer, link_tree
+from opkg.native.make_root import make_root, mirrors
+from opkg.native.mounts import overlay, remove_tree
+from opkg.native.system import System
+from opkg.spec import Relation
+from opkg.target import RpmMirror, Target
+
+Say = Callable[[str], None]
+
+# So long is believed what a mirror said of its state, in seconds.
+_BELIEVED = 3600
+_TIMEOUT = 20
+
+
+def build_root(target: Target, needed: Sequence[Relation], say: Say) -> Path:
+    """The root of a target in which the packages `needed` are installed, to be read only. It is
+    made when it is not in the cache, or when a mirror has moved since. Raises OpkgError."""
+    if not target.distribution.build_base:
+        raise OpkgError(
+            f"targets.toml does not say what a build root of {target.platform} holds",
+            hint="add build_base to its table, or build with --root host",
+        )
+    state = _state(target)
+    base_key = _key(target, state, target.distribution.build_base)
+    folder = cache_folder("roots") / target.name
+    base = folder / f"base-{base_key}"
+    with _making(base, say, f"a build root of {target.name}") as place:
+        if place:
+            _make_base(target, place, say)
+    if not needed:
+        return base
+    words = sorted({relation.name for relation in needed})
+    root = folder / f"with-{_key(target, state, [base_key, *words])}"
+    with _making(root, say, f"a build root of {target.name} with {', '.join(words)}") as place:
+        if place:
+            _install(target, base, words, place)
+    return root
+
+
+def root_key(target: Target) -> str:
+    """What a target's build root is made from, among the inputs of a build."""
+    return _key(target, _state(target), target.distribution.build_base)
+
+
+def _make_base(target: Target, place: Path, say: Say) -> None:
+    system = System(name=f"the build root of {target.name}", root=place / "root", target=target)
+    make_root(
+        system, target.distribution.build_base, session=place / "session", say=_steps_only(say)
+    )
+
+
+def _install(target: Target, base: Path, names: Sequence[str], place: Path) -> None:
+    """Make the root `place/root` from a base and the packages `names`."""
+    seen, scratch, session = place / "seen", place / "scratch", place / "session"
+    for folder in (seen, scratch, session):
+        folder.mkdir()
+    system = System(name=f"the build root of {target.name}", root=seen, target=target)
+    with overlay(base, seen, scratch) as layer, guest.opened(seen):
+        installer = installer_of(system)(system=system, session=session, say=_nobody)
+        with guest.mount_points(seen, [guest.SESSION]):
+            installer.install([Wanted(name=name) for name in names])
+    link_tree(base, place / "root")
+    apply_layer(layer, place / "root")
+
+
+@contextmanager
+def _making(root: Path, say: Say, what: str) -> Iterator[Path | None]:
+    """Yields a folder in which to make `root` (as `root` in it), or None when it is there. It
+    appears whole or not at all; of two processes one makes it and the other waits."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    if root.exists():
+        yield None
+        return
+    with locked(root.parent / f".{root.name}.lock", waiting=lambda: say(f"waiting for {what}")):
+        if root.exists():
+            yield None
+            return
+        for left in root.parent.glob(f".making-{root.name}-*"):
+            remove_tree(left)  # by a process that was killed, for we hold its lock
+        place = Path(tempfile.mkdtemp(prefix=f".making-{root.name}-", dir=root.parent))
+        say(f"making {what} …")
+        try:
+            yield place
+            (place / "root").rename(root)
+        finally:
+            remove_tree(place)
+    _forget(root)
+
+
+def _forget(newest: Path) -> None:
+    """Remove bases that nothing has been made from for a while: a mirror has moved since."""
+    kind = newest.name.partition("-")[0]
+    same = sorted(newest.parent.glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime)
+    # Others may be building in the last ones.
+    for old in same[:-8]:
+        remove_tree(old)
+
+
+def _key(target: Target, state: Mapping[str, str], words: Sequence[str]) -> str:
+    known = [target.name, target.distribution.suite, dict(state), sorted(words)]
+    return sha256_bytes(json.dumps(known, sort_keys=True).encode())[:16]
+
+
+def _state(target: Target) -> Mapping[str, str]:
+    """The digest of what each of a target's mirrors offers; "" for one that cannot be reached,
+    so that what is in the cache still serves."""
+    urls = [_index(mirror, target) for mirror in target.distribution.mirrors or mirrors(target)]
+    known = cache_folder("roots") / f"{target.name}.json"
+    listed = json.loads(known.read_text()) if known.exists() else {}
+    fresh = known.exists() and time.time() - known.stat().st_mtime < _BELIEVED
+    if fresh and sorted(listed) == sorted(urls):
+        return dict(listed)
+    found = {url: _digest(url) or listed.get(url, "") for url in urls}
+    write_atomic(known, json.dumps(found))
+    return found
+
+
+def _index(mirror: str | RpmMirror, target: Target) -> str:
+    """The URL of the file that changes whenever a mirror changes."""
+    if isinstance(mirror, RpmMirror):
+        return f"{mirror.url.rstrip('/')}/repodata/repomd.xml"
+    words = mirror.partition("]")[2].split() if "[" in mirror else mirror.split()[1:]
+    suite = words[1] if len(words) > 1 else target.distribution.suite
+    return f"{words[0].rstrip('/')}/dists/{suite}/InRelease"
+
+
+def _digest(url: str) -> str:
+    try:
+        if url.startswith("file://"):
+            return sha256_bytes(Path(url.removeprefix("file://")).read_bytes())
+        answer = requests.get(url, timeout=_TIMEOUT)
+        return sha256_bytes(answer.content) if answer.ok else ""
+    except (OSError, requests.RequestException):
+        return ""
+
+
+def _nobody(line: str) -> None:
+    """The package manager's output stands in its error when it fails."""
+
+
+def _steps_only(say: Say) -> Say:
+    """mmdebstrap's own steps, out of all that is printed while it works."""
+
+    def tell(line: str) -> None:
+        if line.startswith("I: ") and line.endswith("..."):
+            say(f"  {line.removeprefix('I: ')}")
+
+    return tell

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Recipes of several kinds, followed in build roots; what comes of it is installed and run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from opkg.native import guest
+from tests.builder.conftest import opkgc
+from tests.lab.roots import debian_root, overlay, unpacked
+from tests.lab.standin import KEY_FILE, standin_repository
+
+pytestmark = pytest.mark.slow
+
+RECIPES = Path(__file__).parent / "recipes"
+KINDS = ("greet", "area", "tally", "blink", "colours")
+# What the stand-in for an RPM distribution is to have beside its base: by Debian's names.
+BUILDING = (
+    "rpm", "gcc", "g++", "make", "patch", "debugedit", "elfutils", "autoconf", "automake",
+    "libtool", "cmake", "python3-pip", "python3-setuptools", "python3-wheel", "kmod",
+    "linux-headers-amd64",
+)  # fmt: skip
+
+
+def built(out: Path, target: str) -> Path:
+    opkgc("build", *(RECIPES / kind for kind in KINDS), "--root", "chroot", "-t", target,
+          "-o", out)  # fmt: skip
+    return next(out.glob(f"{target}-*"))
+
+
+@pytest.fixture(scope="module")
+def debs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(tmp_path_factory.mktemp("debs"), "debian-12")
+
+
+@pytest.fixture(scope="module")
+def rpms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    work = tmp_path_factory.mktemp("rpms")
+    repository = standin_repository(BUILDING)
+    table = work / "targets.toml"
+    table.write_text(
+        f'[distributions.demo-rpm-9]\nmirrors = [{{ name = "demo", url = "file://{repository}", '
+        f'key = "file://{repository / KEY_FILE}" }}]\n'
+    )
+    before = os.environ.get("OPKG_TARGETS")
+    os.environ["OPKG_TARGETS"] = str(table)
+    try:
+        yield built(work / "out", "demo-rpm-9")
+    finally:
+        os.environ.pop("OPKG_TARGETS")
+        if before:
+            os.environ["OPKG_TARGETS"] = before
+
+
+def test_debs_are_installed_and_run(debs: Path) -> None:
+    with overlay(unpacked(debian_root(["python3", "kmod"]))) as root:
+
+        def inside(*argv: str | Path) -> str:
+            line = guest.inside(root, *argv, binds={Path("/mnt"): debs})
+            return subprocess.run(line, capture_output=True, text=True, check=True).stdout
+
+        names = [path for path in sorted(debs.glob("*.deb")) if "opkg-" not in path.name]
+        inside("apt-get", "--yes", "-o", "APT::Sandbox::User=root", "install", "libstdc++6")
+        inside("dpkg", "--install", *(f"/mnt/{path.name}" for path in names))
+        check(inside)
+        assert "/etc/greet.conf" in inside("dpkg-query", "-W", "-f", "${Conffiles}", "greet")
+        depends = inside("dpkg-query", "-W", "-f", "${Depends}", "greet")
+        assert "libgreet1 (>= 1.2-1" in depends
+        assert inside("bash", "-c", "ls /usr/lib/python3/dist-packages/tally/__pycache__")
+
+
+def test_rpms_are_installed_and_run(rpms: Path) -> None:
+    import builder.roots
+
+    assert builder.roots
+    names = {path.name.rsplit("-", 2)[0] for path in rpms.glob("*.rpm")}
+    assert {"greet", "libgreet1", "libgreet-dev", "opkg-greet-debuginfo", "area"} <= names
+    greet = next(rpms.glob("greet-*.rpm"))
+    assert "libgreet.so.1()(64bit)" in query(greet, "--requires")
+    assert "libgreet.so.1()(64bit)" in query(next(rpms.glob("libgreet1-*.rpm")), "--provides")
+    assert "/usr/share/man/man1/greet.1.gz" in query(greet, "--list")
+    assert "/usr/share/greet.d" in query(greet, "--filetriggers")
+
+
+def query(rpm: Path, *words: str) -> str:
+    return subprocess.check_output(["rpm", "-qp", *words, rpm], text=True)
+
+
+def check(inside: object) -> None:
+    assert callable(inside)
+    assert inside("greet", "you") == "hello, you\n"
+    assert inside("area", "6", "7") == "42\n"
+    assert inside("bash", "-c", "echo one two three | tally") == "3\n"
+    assert inside("cat", "/usr/share/colours/colours.txt").startswith("red\n")
+    module = inside("bash", "-c", "modinfo /usr/lib/modules/*/updates/blink.ko")
+    assert "Says that it is there" in module
+    inside("bash", "-c", "mkdir -p /usr/share/greet.d && touch /usr/share/greet.d/you")
