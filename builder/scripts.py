@@ -50,10 +50,11 @@ def recipe_scripts(package: RecipePackage, directory: Path, family: Family) -> d
 
 
 def trigger_script(origin: Path, folder: str) -> str:
-    """What a deb's post-install script does when another package has changed a folder."""
+    """What a deb's post-install script does when another package has changed a folder, and, as
+    rpm does by itself, when the package comes and others have been there before."""
     word = shlex.quote(folder.rstrip("/"))
-    condition = f'[ "$1" = triggered ] && case " $2 " in *" "{word}" "*) true;; *) false;; esac'
-    return f"if {condition}; then\n{embedded(origin)}fi\n"
+    asked = f'case "$1 $2 " in "configure "* | "triggered "*{word}" "*) true ;; *) false ;; esac'
+    return f"if {asked}; then\n{embedded(origin)}fi\n"
 
 
 def _script(moment: str, file: PackagedFile, opkg: str, family: Family) -> str:

@@ -304,7 +304,10 @@ def test_a_file_in_two_packages_is_named_with_the_line_of_its_pattern(
 ) -> None:
     source = recipe()
     path = source / "build.toml"
-    second = '[[package]]\nname = "two"\nsummary = "s"\ndescription = "d"\nfiles = ["/usr/**"]\n'
+    second = (
+        '[[package]]\nname = "two"\narchitecture = "all"\nsummary = "s"\ndescription = "d"\n'
+        'files = ["/usr/**"]\n'
+    )
     path.write_text(path.read_text() + second)
     line = path.read_text().splitlines().index('files = ["/usr/**"]') + 1
     said = refused(source, tmp_path)
