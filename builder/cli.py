@@ -49,7 +49,8 @@ _ROOT = click.option(
     "--root", "place", type=click.Choice([place.value for place in Place]),
     default=Place.AUTO.value, show_default=True,
     help="Where recipes are followed: in a build root of the target, on this machine's own file "
-    "system, or, if run by root, the one for what is compiled and the other for the rest.",
+    "system, or, if run by root, the one for what is compiled (where targets.toml knows mirrors) "
+    "and the other for the rest.",
 )  # fmt: skip
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import git
 import msgspec
 
-from builder.roots import root_key
+from builder.roots import can_be_made, root_key
 from builder.sources import check_replaced, digest_of
 from opkg.directory import digest, read_opkg
 from opkg.document import encode
@@ -32,16 +32,19 @@ from opkg.variables import for_target
 
 class Place(StrEnum):
     """Where recipes are followed: in a build root of the target, on this machine's own file
-    system, or, if this is root, the one for what is compiled and the other for the rest."""
+    system, or, if this is root, in a build root where something is compiled and a root can be
+    made, and on this machine's own file system otherwise."""
 
     AUTO = "auto"
     CHROOT = "chroot"
     HOST = "host"
 
-    def is_root_for(self, recipe: Recipe | None) -> bool:
+    def is_root_for(self, recipe: Recipe | None, target: Target) -> bool:
         if recipe is None or self is Place.HOST:
             return False
-        return self is Place.CHROOT or (recipe.is_compiled and os.geteuid() == 0)
+        return self is Place.CHROOT or (
+            recipe.is_compiled and os.geteuid() == 0 and can_be_made(target)
+        )
 
 
 class Status(StrEnum):
@@ -90,7 +93,7 @@ def plan(
         mine = {name: path for name, path in replaced.items() if recipe and name in recipe.source}
         for target in targets:
             resolved = for_target(recipe, opkg, target) if recipe else None
-            in_root = place.is_root_for(resolved)
+            in_root = place.is_root_for(resolved, target)
             made_from = _Inputs(
                 directory=content,
                 target=target,

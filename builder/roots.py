@@ -24,7 +24,7 @@ from opkg.native.make_root import make_root, mirrors
 from opkg.native.mounts import overlay, remove_tree
 from opkg.native.system import System
 from opkg.spec import Relation
-from opkg.target import RpmMirror, Target
+from opkg.target import Family, RpmMirror, Target
 
 Say = Callable[[str], None]
 
@@ -56,6 +56,16 @@ def build_root(target: Target, needed: Sequence[Relation], say: Say) -> Path:
         if place:
             _install(target, base, words, place)
     return root
+
+
+def can_be_made(target: Target) -> bool:
+    """Whether it is known where a target's packages come from."""
+    return bool(target.distribution.build_base and _mirrors(target))
+
+
+def _mirrors(target: Target) -> Sequence[str | RpmMirror]:
+    listed = target.distribution.mirrors
+    return listed or (mirrors(target) if target.family is Family.DEB else ())
 
 
 def root_key(target: Target) -> str:
@@ -125,7 +135,7 @@ def _key(target: Target, state: Mapping[str, str], words: Sequence[str]) -> str:
 def _state(target: Target) -> Mapping[str, str]:
     """The digest of what each of a target's mirrors offers; "" for one that cannot be reached,
     so that what is in the cache still serves."""
-    urls = [_index(mirror, target) for mirror in target.distribution.mirrors or mirrors(target)]
+    urls = [_index(mirror, target) for mirror in _mirrors(target)]
     known = cache_folder("roots") / f"{target.name}.json"
     listed = json.loads(known.read_text()) if known.exists() else {}
     fresh = known.exists() and time.time() - known.stat().st_mtime < _BELIEVED
