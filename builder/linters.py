@@ -22,9 +22,15 @@ _ERROR = {
 }
 # Debug symbols look like broken libraries to them.
 _DEBUG = re.compile(r"-(dbgsym|debuginfo|debugsource)[-_]")
-# What is an error in a distribution's own archive, and none here: packages are signed when they
-# are published, and some need another one's headers.
-_NOT_HERE = ("no-signature", "devel-dependency")
+# What they call an error and is none: packages are signed when they are published; some need
+# another one's headers, or its library, which they open by name; glibc's own triggers run ldconfig.
+_NOT_HERE = (
+    "no-signature",
+    "devel-dependency",
+    "explicit-lib-dependency",
+    "library-without-ldconfig-postin",
+    "library-without-ldconfig-postun",
+)
 
 
 def check(family: Family, packages: Sequence[Path]) -> None:
