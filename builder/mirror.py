@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder import deb_archive, rpm_archive
+from builder.cache import cache_folder
 from builder.show import packages_of
 from opkg.errors import CommandError, Diagnostic, OpkgError
 from opkg.files import locked
@@ -117,8 +117,7 @@ def _wanted(source: Source, target: Target) -> Iterator[Wanted]:
 
 
 def _offered(target: Target, names: Sequence[str]) -> Offered:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache = Path(os.environ.get("OPKG_CACHE") or home / "oscar-opkg") / "archives" / target.name
+    cache = cache_folder("archives") / target.name
     with locked(cache / ".lock"):
         found = _ARCHIVES[target.family].offered(target, names, cache)
     return {name: versions for name, versions in found.items() if versions}
