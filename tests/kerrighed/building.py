@@ -68,6 +68,7 @@ def built(suite: str = "bookworm") -> Built:
     release = kernel_of(root)
     script = f"""
     make -C module KDIR=/lib/modules/{release}/build W=1 C=2 modules
+    strip --strip-debug module/kerrighed.ko
     make OUT=/mnt/out
     make install OUT=/mnt/out DESTDIR=/mnt/tools
     make OUT=/mnt/newer CPPFLAGS=-DKRG_INTERFACE_MAJOR=2

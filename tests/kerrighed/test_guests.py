@@ -167,7 +167,7 @@ def look_at_attacks(one: Guest, other: socket.socket, address: str) -> None:
     kinds = {
         "malformed": [b"", b"KRGH", bytes(72), bytes(1400)],
         "foreign": [message_bytes(foreign, KEY.encode())],
-        "unsigned": [message_bytes(plain, b"another key that is long enough")],
+        "forged": [message_bytes(plain, b"another key that is long enough")],
     }
     header = b"\xff" * 6 + b"\2\0\0\0\0\2" + struct.pack("!H", ETHERTYPE)
     for kind, payloads in kinds.items():

@@ -39,7 +39,7 @@ static int explain(void)
 		return krg_fail(ENOTUNIQ, "another node has the id of this one, which stands aside: load the module with another node_id");
 	case ENOTTY:
 		return krg_fail(ENOSYS, "the module does not know this request: update kerrighed-modules");
-	case ENOSYS:
+	case EOPNOTSUPP:
 		return krg_fail(ENOSYS, "the module cannot do this on this kernel");
 	default:
 		return krg_fail(errno, "%s", strerror(errno));

@@ -200,7 +200,7 @@ static struct task_struct *task_of(pid_t pid)
  * krg_capabilities_get() - tell the capabilities of a process
  * @asked: which process; its sets
  *
- * Return: 0, -ESRCH, or -ENOSYS on a kernel without tracepoints.
+ * Return: 0, -ESRCH, or -EOPNOTSUPP on a kernel without tracepoints.
  */
 int krg_capabilities_get(struct krg_capabilities *asked)
 {
@@ -208,7 +208,7 @@ int krg_capabilities_get(struct krg_capabilities *asked)
 	pid_t pid = asked->pid;
 
 	if (!are_watched)
-		return -ENOSYS;
+		return -EOPNOTSUPP;
 	rcu_read_lock();
 	task = task_of(pid);
 	if (task) {
@@ -268,8 +268,8 @@ static int set_locked(struct task_struct *task, const struct krg_capabilities *w
  * krg_capabilities_set() - set the capabilities of a process
  * @wanted: which process, and its sets
  *
- * Return: 0; -EINVAL for sets that do not fit one another, -ESRCH, -EPERM, -ENOMEM; -ENOSYS on a
- * kernel without tracepoints.
+ * Return: 0; -EINVAL for sets that do not fit one another, -ESRCH, -EPERM, -ENOMEM; -EOPNOTSUPP on
+ * a kernel without tracepoints.
  */
 int krg_capabilities_set(const struct krg_capabilities *wanted)
 {
@@ -278,7 +278,7 @@ int krg_capabilities_set(const struct krg_capabilities *wanted)
 	int error;
 
 	if (!are_watched)
-		return -ENOSYS;
+		return -EOPNOTSUPP;
 	if (!is_coherent(wanted))
 		return -EINVAL;
 	entry = kmalloc(sizeof(*entry), GFP_KERNEL);

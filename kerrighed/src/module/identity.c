@@ -167,8 +167,8 @@ static int choose(struct krg_identity *identity, const struct krg_nodes_file *fi
 	if (node == UNSET && autonodeid)
 		node = last_byte_of_address(identity->devices);
 	if (session == UNSET || node == UNSET) {
-		pr_err("incomplete session ID / node ID: no %s; give session_id= and node_id=, or write " KRG_NODES_FILE "\n",
-		       session == UNSET ? "session" : "node");
+		pr_err("incomplete session ID / node ID: no %s; give session_id= and node_id=, or write %s\n",
+		       session == UNSET ? "session" : "node", KRG_NODES_FILE);
 		return -EINVAL;
 	}
 	identity->session = session;

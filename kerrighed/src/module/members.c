@@ -50,9 +50,10 @@ static void tell(struct krg_members *members, enum krg_event event, u16 node)
 static void become(struct krg_members *members, enum krg_self_state state)
 {
 	bool was_online = members->state == KRG_SELF_ONLINE;
+	bool is_online = state == KRG_SELF_ONLINE;
 
 	members->state = state;
-	if (was_online != (state == KRG_SELF_ONLINE))
+	if (was_online != is_online)
 		tell(members, was_online ? KRG_EVENT_OFFLINE : KRG_EVENT_ONLINE, members->self);
 }
 

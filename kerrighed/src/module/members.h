@@ -55,7 +55,7 @@ struct krg_members {
 	u8 state;		/* enum krg_self_state */
 	bool held;		/* taken out by an order: do not come back by yourself */
 	bool stopped;		/* the machine is being switched off */
-	u8 stop;		/* KRG_COMMAND_POWEROFF or KRG_COMMAND_REBOOT, once the others know */
+	u8 stop;		/* the command to stop, obeyed once the others know */
 	u64 stop_asked;
 	u64 born;
 	u64 incarnation;

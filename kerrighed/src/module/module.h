@@ -3,6 +3,8 @@
 #ifndef KRG_MODULE_H
 #define KRG_MODULE_H
 
+#include <linux/bits.h>
+
 #include "members.h"
 
 #define KRG_KEY_FILE "/etc/kerrighed/session.key"
@@ -29,7 +31,7 @@ enum krg_counter {
 	KRG_RECEIVED,	/* good ones, of this session */
 	KRG_COUNT_MALFORMED,
 	KRG_COUNT_FOREIGN,
-	KRG_COUNT_UNSIGNED,
+	KRG_COUNT_FORGED,	/* without our key */
 	KRG_COUNT_OLD,
 	KRG_COUNT_DROPPED,	/* too many at once */
 	KRG_COUNTERS
@@ -49,7 +51,7 @@ int krg_capabilities_get(struct krg_capabilities *asked);
 int krg_capabilities_set(const struct krg_capabilities *wanted);
 
 /* What changes something in the kernel; all others are kept and inherited, and nothing more. */
-#define KRG_CAP_SUPPORTED (1u << KRG_CAP_CHANGE_KERRIGHED_CAP)
+#define KRG_CAP_SUPPORTED BIT(KRG_CAP_CHANGE_KERRIGHED_CAP)
 
 /* sysfs.c, device.c */
 int krg_sysfs_start(void);

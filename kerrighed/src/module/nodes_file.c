@@ -7,8 +7,8 @@
  *	node1:0
  *	node2:1:eth1
  *
- * Empty lines and lines that start with “#” are skipped. Nothing else is let through: a node that
- * misreads its number harms the others.
+ * Empty lines and lines that start with “#” are skipped. Nothing else is let through: a node
+ * that misreads its number harms the others.
  */
 #include "nodes_file.h"
 

@@ -55,7 +55,7 @@ SHOW(sent, "%llu", krg_wire_counter(KRG_SENT));
 SHOW(received, "%llu", krg_wire_counter(KRG_RECEIVED));
 SHOW(malformed, "%llu", krg_wire_counter(KRG_COUNT_MALFORMED));
 SHOW(foreign, "%llu", krg_wire_counter(KRG_COUNT_FOREIGN));
-SHOW(unsigned, "%llu", krg_wire_counter(KRG_COUNT_UNSIGNED));
+SHOW(forged, "%llu", krg_wire_counter(KRG_COUNT_FORGED));
 SHOW(old, "%llu", krg_wire_counter(KRG_COUNT_OLD));
 SHOW(dropped, "%llu", krg_wire_counter(KRG_COUNT_DROPPED));
 
@@ -64,7 +64,7 @@ static struct attribute *messages[] = {
 	&received_attribute.attr,
 	&malformed_attribute.attr,
 	&foreign_attribute.attr,
-	&unsigned_attribute.attr,
+	&forged_attribute.attr,
 	&old_attribute.attr,
 	&dropped_attribute.attr,
 	NULL

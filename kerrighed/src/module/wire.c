@@ -29,7 +29,7 @@ static struct workqueue_struct *workers;
 static struct sk_buff_head queue;
 static atomic64_t counters[KRG_COUNTERS];
 static DEFINE_RATELIMIT_STATE(foreign_limit, 60 * HZ, 1);
-static DEFINE_RATELIMIT_STATE(unsigned_limit, 60 * HZ, 1);
+static DEFINE_RATELIMIT_STATE(forged_limit, 60 * HZ, 1);
 
 static void count(enum krg_counter counter)
 {
@@ -160,10 +160,10 @@ static void take_in(const struct sk_buff *skb)
 	if (krg_unpack(skb->data, skb->len, members->session, &message) != KRG_GOOD)
 		return;
 	if (!is_signed(skb->data)) {
-		count(KRG_COUNT_UNSIGNED);
-		if (__ratelimit(&unsigned_limit))
-			pr_warn("%pM speaks for node %u of our session without our key: is " KRG_KEY_FILE " the same there?\n",
-				address, message.from);
+		count(KRG_COUNT_FORGED);
+		if (__ratelimit(&forged_limit))
+			pr_warn("%pM speaks for node %u of our session without our key: is %s the same there?\n",
+				address, message.from, KRG_KEY_FILE);
 		return;
 	}
 	count(KRG_RECEIVED);
