@@ -74,7 +74,7 @@ def _write_debian(work: Work, staged: tuple[Staged, ...], debian: Path) -> None:
     texts = {
         "source/format": "3.0 (quilt)\n",
         "changelog": changelog(work.opkg, native_version(work.opkg.version, work.target)),
-        "control": _control(work),
+        "control": _control(work, staged),
         "copyright": copyright_text(work.opkg),
         "rules": _rules(work, staged),
         "steps": as_program(work),
@@ -93,11 +93,12 @@ def _write_debian(work: Work, staged: tuple[Staged, ...], debian: Path) -> None:
     (debian / "rules").chmod(0o755)
 
 
-def _control(work: Work) -> str:
+def _control(work: Work, staged: tuple[Staged, ...]) -> str:
     opkg, target = work.opkg, work.target
     needed = build_requirements(work.recipe, target, opkg.names)
     fields = relation_fields((Kind.REQUIRES, relation) for relation in needed)
-    requirements = ", ".join(filter(None, ["debhelper-compat (= 13)", fields.get("Depends", "")]))
+    packers = ["debhelper-compat (= 13)", *(["dh-python"] if _python(staged) else [])]
+    requirements = ", ".join(filter(None, [*packers, fields.get("Depends", "")]))
     source = (
         f"Source: {Part.API.package(opkg.name)}\n"
         f"Section: admin\nPriority: optional\n"
@@ -130,14 +131,18 @@ def _stanza(package: RecipePackage, work: Work) -> str:
     return "".join(f"{name}: {value}\n" for name, value in fields.items())
 
 
+def _python(staged: tuple[Staged, ...]) -> list[str]:
+    """The packages with modules of Python."""
+    return [e.package.name for e in staged if any(path.startswith(_PYTHON) for path in e.files)]
+
+
 def _rules(work: Work, staged: tuple[Staged, ...]) -> str:
     compiled = any(elf_files(work.stage, entry) for entry in staged)
-    python = [e.package.name for e in staged if any(path.startswith(_PYTHON) for path in e.files)]
     template = Template(files("builder").joinpath("templates", "debian-rules").read_text())
     return template.safe_substitute(
         packages=" ".join(entry.package.name for entry in staged),
         compiled="\tdh_strip\n\tdh_makeshlibs\n\tdh_shlibdeps\n" if compiled else "",
-        python="".join(f"\tdh_python3 -p{name}\n" for name in python),
+        python="".join(f"\tdh_python3 -p{name}\n" for name in _python(staged)),
         compression=work.target.distribution.package_compression,
     )
 

@@ -87,6 +87,7 @@ def _install(target: Target, base: Path, names: Sequence[str], place: Path) -> N
     with overlay(base, seen, scratch) as layer, guest.opened(seen):
         installer = installer_of(system)(system=system, session=session, say=_nobody)
         with guest.mount_points(seen, [guest.SESSION]):
+            installer.refresh()
             installer.install([Wanted(name=name) for name in names])
     link_tree(base, place / "root")
     apply_layer(layer, place / "root")
