@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from opd.oda import Change, Image, Oda, Repository, ScriptRun
+from opd.oda import Change, Image, Repository, ScriptRun
+from opd.state import State
 from tests.opkg_specs.running import SPECS, Ran, ran
 
 PROGRAM = SPECS / "oda/src/oda"
@@ -24,8 +25,7 @@ def run_of(phase: str, status: int, *, undone: bool = False) -> ScriptRun:
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "a folder" / "oda.sqlite"
-    path.parent.mkdir()
-    oda = Oda(f"sqlite:///{path}")
+    oda = State.open(path.parent).oda
     when = "2026-11-22T12:00:00+00:00"
     for name in ("compute", "big"):
         oda.save(Image(name=name, target="debian-12-x86_64", path=f"/i/{name}", created=when))
@@ -83,7 +83,7 @@ def test_all_tables_are_listed(database: Path) -> None:
     ("words", "told"),
     [
         (["read_records"], "read_records wants a table"),
-        (["read_records", "naught"], "there is no table naught; there are: changes, "),
+        (["read_records", "naught"], "there is no table naught; there are: "),
         (["read_records", "images.naught"], "there is no field naught; there are: name, "),
         (["read_records", "images", "naught=1"], "there is no field naught"),
         (["read_records", 'images"; DROP TABLE images'], "there is no table images"),
@@ -102,7 +102,7 @@ def test_what_cannot_be_answered_is_refused(database: Path, words: list[str], to
 
 
 def test_it_reads_while_somebody_writes(database: Path) -> None:
-    with Oda(f"sqlite:///{database}").session() as session:
+    with State.open(database.parent).oda.session() as session:
         session.add(Image(name="new", target="t", path="/i/new", created="now"))
         session.flush()
         assert ask(database, "images").out == "big\t/i/big\ncompute\t/i/compute\n"
