@@ -78,9 +78,10 @@ def upgrade(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Bring OPKGs that are installed to their newest version; without a name all there are.
+    """Bring what is installed to its newest version.
 
-    Nothing comes to a place that was not there before, but for what new versions require.
+    All OPKGs, or those that are named. Nothing comes to a place that was not there before, but for
+    what new versions require.
     """
     state = settings.open()
     known = repository.load_all(state)
@@ -165,11 +166,11 @@ def _tell(plans: Sequence[Plan], as_json: bool) -> None:
 @JSON
 @pass_settings
 def undo_(settings: Settings, number: int | None, *, as_json: bool) -> None:
-    """Take a change back: the last one, or the one of this number in opd history.
+    """Take a change back.
 
-    Images become what they were. In the headnode, and in directories named as images, packages
-    come back in their former versions, also when no repository has them any more; what scripts did
-    there beside stays.
+    The last one, or the one of this number in opd history. Images become what they were. In the
+    headnode, and in directories named as images, packages come back in their former versions, also
+    when no repository has them any more; what scripts did there beside stays.
     """
     state = settings.open()
     row = undo.find(state.oda.history(), number)

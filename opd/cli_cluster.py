@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import click
 from rich.markup import escape
 
-from opd import image as images
 from opd import show
 from opd.oda import Base
-from opd.settings import IN_HEADNODE, IN_IMAGE, JSON, Settings, cluster_of, pass_settings, working
+from opd.settings import IN_HEADNODE, IN_IMAGE, JSON, Settings, cluster_of, pass_settings
 from opkg.console import print_json, print_table, say
 from opkg.errors import OpkgError
 from opkg.native.choose import packages
-from opkg.target import known_targets
 
 
 @click.command()
@@ -71,52 +69,6 @@ def history(settings: Settings, number: int | None, *, as_json: bool) -> None:
         say("nothing was changed yet")
 
 
-@click.group("image")
-def image() -> None:
-    """Make and list the root file systems that nodes boot."""
-
-
-@image.command("create")
-@click.argument("name")
-@click.option(
-    "-t", "--target", metavar="TARGET", required=True,
-    help="Of this distribution, e.g. debian-12.",
-)  # fmt: skip
-@click.option(
-    "--packages",
-    "package_file",
-    type=click.File(),
-    help="A file that names further packages, one a line.",
-)
-@pass_settings
-def image_create(
-    settings: Settings, name: str, target: str, package_file: Iterator[str] | None
-) -> None:
-    """Make an image of a distribution, from its mirrors."""
-    state = settings.open()
-    lines = (line.partition("#")[0].strip() for line in package_file or ())
-    found = known_targets().find(target)
-    with working(settings, state, []) as work:
-        work.say(f"{name}: making an image of {found.name}")
-        place = images.create(state, name, found, [line for line in lines if line], work.log)
-    click.echo(str(place.root))
-
-
-@image.command("list")
-@JSON
-@pass_settings
-def image_list(settings: Settings, *, as_json: bool) -> None:
-    """List the images."""
-    rows = settings.open().oda.images()
-    if as_json:
-        fields = ("name", "target", "path", "created")
-        print_json([{field: getattr(row, field) for field in fields} for row in rows])
-    elif rows:
-        print_table(["NAME", "TARGET", "PATH"], [[row.name, row.target, row.path] for row in rows])
-    else:
-        say("there is no image yet; make one: opd image create NAME -t TARGET")
-
-
 @click.group("oda")
 def oda() -> None:
     """Read the cluster database, for scripts in any language."""
@@ -140,4 +92,4 @@ def oda_get(settings: Settings, table: str, conditions: Sequence[str]) -> None:
     print_json(settings.open().oda.rows(table, [each.partition("=")[::2] for each in conditions]))
 
 
-COMMANDS = (status, history, image, oda)
+COMMANDS = (status, history, oda)

@@ -140,13 +140,18 @@ def find(state: State, name: str) -> tuple[Place, Root]:
     )
 
 
-def create(state: State, name: str, target: Target, packages: Sequence[str], say: Say) -> Place:
-    """Make an image of the target's distribution, from its mirrors. Raises OpkgError; then there
-    is no image of that name, as before."""
+def check_new_name(state: State, name: str) -> None:
+    """Raise OpkgError where an image cannot get that name."""
     if not _NAME.fullmatch(name) or name == HEADNODE:
         raise OpkgError(f"“{name}” is not a name for an image", hint="as in: compute, gpu-2")
     if any(row.name == name for row in state.oda.images()):
         raise OpkgError(f"there is an image named {name} already", hint="choose another name")
+
+
+def create(state: State, name: str, target: Target, packages: Sequence[str], say: Say) -> Place:
+    """Make an image of the target's distribution, from its mirrors. Raises OpkgError; then there
+    is no image of that name, as before."""
+    check_new_name(state, name)
     image = Managed(state.images / name)
     remove_tree(image.top)
     tree = image.scratch / "new"

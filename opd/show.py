@@ -9,6 +9,7 @@ from datetime import datetime
 import click
 from rich.filesize import decimal
 
+from opd.image_tools import Facts
 from opd.oda import Transaction
 from opd.place import Place, opkg_of
 from opd.plan import Plan
@@ -121,6 +122,22 @@ def _relation_text(relation: OpkgRelation) -> str:
 def local_time(stamp: str) -> str:
     """A time of the cluster database, as the clock here has it."""
     return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def image(facts: Facts) -> str:
+    """All about an image."""
+    shown = {
+        "Target": facts.target,
+        "Path": facts.path,
+        "Generation": f"{facts.generation} of {', '.join(facts.kept)}" if facts.kept else "",
+        "OPKGs": ", ".join(f"{name} {version}" for name, version in facts.opkgs.items()) or "none",
+    }
+    lines = [
+        click.wrap_text(value, _WIDTH, f"{title:<12}", " " * 12)
+        for title, value in shown.items()
+        if value
+    ]
+    return "\n".join([facts.name, *lines])
 
 
 def plan(would: Plan) -> str:

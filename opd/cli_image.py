@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""opd image: the root file systems that nodes boot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from opd import image as images
+from opd import image_tools, show
+from opd.settings import JSON, Settings, pass_settings, working
+from opkg.console import print_json, print_table, say
+from opkg.target import known_targets
+
+
+@click.group("image")
+def image() -> None:
+    """Make and look after the roots that nodes boot."""
+
+
+@image.command("create")
+@click.argument("name")
+@click.option(
+    "-t", "--target", metavar="TARGET", required=True,
+    help="Of this distribution, e.g. debian-12.",
+)  # fmt: skip
+@click.option(
+    "--packages",
+    "package_file",
+    type=click.File(),
+    help="A file that names further packages, one a line.",
+)
+@pass_settings
+def image_create(
+    settings: Settings, name: str, target: str, package_file: Iterator[str] | None
+) -> None:
+    """Make an image of a distribution, from its mirrors."""
+    state = settings.open()
+    lines = (line.partition("#")[0].strip() for line in package_file or ())
+    found = known_targets().find(target)
+    with working(settings, state, []) as work:
+        work.say(f"{name}: making an image of {found.name}")
+        place = images.create(state, name, found, [line for line in lines if line], work.log)
+    click.echo(str(place.root))
+
+
+@image.command("list")
+@JSON
+@pass_settings
+def image_list(settings: Settings, *, as_json: bool) -> None:
+    """List the images."""
+    rows = settings.open().oda.images()
+    if as_json:
+        fields = ("name", "target", "path", "created")
+        print_json([{field: getattr(row, field) for field in fields} for row in rows])
+    elif rows:
+        print_table(["NAME", "TARGET", "PATH"], [[row.name, row.target, row.path] for row in rows])
+    else:
+        say("there is no image yet; make one: opd image create NAME -t TARGET")
+
+
+@image.command("show")
+@click.argument("name")
+@JSON
+@pass_settings
+def image_show(settings: Settings, name: str, *, as_json: bool) -> None:
+    """Tell all about an image."""
+    facts = image_tools.facts(settings.open(), name)
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(show.image(facts))
+
+
+@image.command("clone")
+@click.argument("name")
+@click.argument("new")
+@pass_settings
+def image_clone(settings: Settings, name: str, new: str) -> None:
+    """Make a new image that is what another one is. They share their files on the disk."""
+    state = settings.open()
+    with working(settings, state, []):
+        place = image_tools.clone(state, name, new)
+    click.echo(str(place.root))
+
+
+@image.command("diff")
+@click.argument("name")
+@click.argument("generation", metavar="[GENERATION|IMAGE]", required=False)
+@JSON
+@pass_settings
+def image_diff(settings: Settings, name: str, generation: str | None, *, as_json: bool) -> None:
+    """Tell which paths of an image have changed.
+
+    Since an earlier generation, by default the one before, or against another image: + for new
+    ones, - for gone ones, ~ for changed ones.
+    """
+    found = image_tools.diff(settings.open(), name, generation)
+    if as_json:
+        print_json([{"change": sign, "path": path} for sign, path in found])
+    else:
+        click.echo("".join(f"{sign} {path}\n" for sign, path in found), nl=False)
+
+
+@image.command("export")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@pass_settings
+def image_export(settings: Settings, name: str, file: Path) -> None:
+    """Write an image as a tar archive.
+
+    It is compressed as the end of the file's name says: .tar, .tar.gz, .tar.xz, .tar.zst.
+    """
+    image_tools.export(settings.open(), name, file)
+    say(f"{name}: written to {file}")
+
+
+@image.command("delete")
+@click.argument("names", metavar="NAME…", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_settings
+def image_delete(settings: Settings, names: Sequence[str], *, yes: bool) -> None:
+    """Remove images with all their generations. This cannot be undone."""
+    state = settings.open()
+    if not yes:
+        click.confirm(f"remove {', '.join(names)} for good?", abort=True, err=True)
+    with working(settings, state, []):
+        for name in names:
+            image_tools.delete(state, name)
+    say(f"removed {', '.join(names)}")
+
+
+COMMANDS = (image,)
