@@ -45,7 +45,7 @@ _NAMED_TYPES = {
 # Paths whose content never changes: they hold a digest or a version.
 _LASTING = re.compile(
     r"deb/[^/]+/(pool/|.*/by-hash/).*"
-    r"|rpm/[^/]+/[^/]+/(packages/|repodata/[0-9a-f]{64}-).*"
+    r"|rpm/[^/]+/[^/]+/(?:source/)?(packages/|repodata/[0-9a-f]{64}-).*"
     r"|opd/[^/]+/(targets/|metadata/\d+\.).*"
 )
 _YEAR = 365 * 24 * 3600

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Engine, create_engine, event, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Engine,
+    bindparam,
+    create_engine,
+    event,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session, contains_eager
 from sqlalchemy.pool import NullPool
 
@@ -46,7 +55,11 @@ def _engine(path: Path) -> Engine:
 @contextmanager
 def opened(directory: Path, *, fresh: bool = False) -> Iterator[Session]:
     """A session on the catalog in `directory`, whose tables are made if `fresh`."""
-    with Session(_engine(directory / FILE)) as session:
+    # One connection for all of it: each that is closed writes the log back into the database.
+    with (
+        _engine(directory / FILE).connect() as connection,
+        Session(connection) as session,
+    ):
         if fresh:
             Base.metadata.create_all(session.connection())
             session.connection().exec_driver_sql(f"PRAGMA user_version = {FORM}")
@@ -201,14 +214,16 @@ def offer(
 
 def fragments(session: Session, digests: Sequence[str]) -> dict[str, list[str]]:
     """What the lists say of some packages, by the list's kind, in a lasting order."""
+    # As one parameter: SQLAlchemy takes a while over hundreds of single ones.
+    these: BindParameter[Sequence[str]] = bindparam("digests", expanding=True)
     query = (
         select(Fragment.kind, Fragment.text)
         .join(Content)
-        .where(Fragment.sha256.in_(digests))
+        .where(Fragment.sha256.in_(these))
         .order_by(Content.path, Content.sha256)
     )
     found: dict[str, list[str]] = {}
-    for kind, text in session.execute(query):
+    for kind, text in session.execute(query, {"digests": digests}):
         found.setdefault(kind, []).append(text)
     return found
 

@@ -68,6 +68,7 @@ def check(tree: Path, *, now: datetime | None = None) -> Report:
         for pattern, check_folder in (
             ("deb/*/dists/*", _check_suite),
             ("rpm/*/*", _check_repodata),
+            ("rpm/*/*/source", _check_repodata),
             ("opd/*", _check_channel),
         ):
             for folder in sorted(reader.tree.glob(pattern)):

@@ -117,8 +117,7 @@ class Draft:
 
     def settle(self) -> None:
         """See that all is on the disk before something points to it."""
-        flush_all(self.written)
-        flush_all({path.parent for path in self.written} | self.filled)
+        flush_all({*self.written, *(path.parent for path in self.written), *self.filled})
 
     def _place(self, path: str) -> Path:
         place = self.root / path

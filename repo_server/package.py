@@ -12,6 +12,8 @@ from opkg.target import Family, Target, TargetTable
 
 # The folder of packages in an archive (deb), or in a repository (rpm).
 PACKAGES = {Family.DEB: "pool", Family.RPM: "packages"}
+# The architecture of source packages.
+SOURCE = "src"
 
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:~^-]*")
 
@@ -59,13 +61,13 @@ def target_of(package: Package, chosen: Target | None, table: TargetTable, where
     """The target of a package: the one chosen, or that whose tag ends the package's release (the
     longest tag that does), on the package's architecture. Raises OpkgError where none is right."""
     target = chosen or _tagged(package, table, where)
-    fitting = (target.native_architecture, target.independent)
+    fitting = (target.native_architecture, target.independent, SOURCE)
     if package.family is not target.family or package.architecture not in fitting:
         raise OpkgError(
             f"a {package.family.value} package for {package.architecture} does not fit the target "
             f"{target.name}",
             where=where,
-            hint=f"it takes {target.family.value} packages for {' and '.join(fitting)}",
+            hint=f"it takes {target.family.value} packages for {' and '.join(fitting[:2])}",
         )
     return target
 
@@ -83,6 +85,6 @@ def _tagged(package: Package, table: TargetTable, where: str) -> Target:
             hint="say which target it is for with --target",
         )
     platform = tags[max(tags, key=len)]
-    if package.architecture in ("all", "noarch"):
+    if package.architecture in ("all", "noarch", SOURCE):
         return table.find(platform)
     return table.find(f"{platform}-{table.canonical_architecture(package.architecture)}")

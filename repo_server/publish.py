@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,9 +19,9 @@ from sqlalchemy.orm import Session
 
 from opkg.files import point
 from opkg.target import Family, Target, known_targets
-from repo_server import debs, history, opds, rpms, trust
+from repo_server import chunks, debs, history, opds, rpms, trust
 from repo_server.draft import Draft, flush_all
-from repo_server.package import PACKAGES, tree_path
+from repo_server.package import PACKAGES, SOURCE, tree_path
 from repo_server.repository import CURRENT, TOPS, Progress, Repository, changing
 from repo_server.stock import Changes, take_changes
 from repo_server.tables import Generation
@@ -157,12 +157,15 @@ def _write(
                 )
                 continue
             for target in of_platform:
-                folder(
-                    tree_path(Family.RPM, channel, target.name) + "/repodata",
-                    changes.touch(channel, [target]),
-                    partial(rpms.write_repodata, draft, session, channel, target),
-                )
-        _share(draft, channel, targets)
+                for path in _repositories(draft, session, channel, target):
+                    folder(
+                        f"{path}/repodata",
+                        changes.touch(channel, [target]),
+                        partial(rpms.write_repodata, draft, session, path, target),
+                    )
+                    draft.share(f"{path}/{PACKAGES[Family.RPM]}")
+        if any(target.family is Family.DEB for target in targets):
+            draft.share(f"{tree_path(Family.DEB, channel, '')}/{PACKAGES[Family.DEB]}")
         sources = {target.name: opds.source(channel, target) for target in targets}
         known = all(
             (draft.before / tree_path(target.family, channel, target.name)).is_dir()
@@ -175,14 +178,12 @@ def _write(
         )
 
 
-def _share(draft: Draft, channel: str, targets: Sequence[Target]) -> None:
-    """Let the channel's archive and repositories lead to their packages."""
-    folders = {
-        f"{tree_path(target.family, channel, target.name)}/{PACKAGES[target.family]}"
-        for target in targets
-    }
-    for path in sorted(folders):
-        draft.share(path)
+def _repositories(draft: Draft, session: Session, channel: str, target: Target) -> Iterator[str]:
+    """The folders of a target's repositories: that of source packages once there was one."""
+    yield rpms.group(channel, target.name, target.independent)
+    sources = rpms.group(channel, target.name, SOURCE)
+    if chunks.count(session, [sources]) or (draft.before / sources).is_dir():
+        yield sources
 
 
 def _carry_over(draft: Draft, session: Session) -> None:

@@ -20,7 +20,7 @@ from repo_server import chunks
 from repo_server.draft import Digest, Draft, measure
 from repo_server.forms import PLAIN, joined, member
 from repo_server.openpgp import Keyring
-from repo_server.package import Package, check_words, tree_path
+from repo_server.package import SOURCE, Package, check_words
 
 # The three lists of a repository: root element and namespaces.
 LISTS = {
@@ -30,6 +30,8 @@ LISTS = {
     "other": "otherdata xmlns='http://linux.duke.edu/metadata/other'",
 }
 CHANGELOG_ENTRIES = 10
+# The folder of the repository of source packages, in that of the built ones.
+SOURCES = "source"
 
 Parts = Iterator[bytes]
 
@@ -93,8 +95,12 @@ def read_rpm(path: Path, source_sha256: str, *, where: str) -> Package:
         )
     except createrepo_c.CreaterepoCError as error:
         raise _damaged(where, str(error)) from error
-    if found.arch in ("src", "nosrc"):
-        raise OpkgError("a source package: clients install built ones only", where=where)
+    if found.arch == "nosrc":
+        raise OpkgError(
+            "a source package without all of its sources",
+            where=where,
+            hint="add the .src.rpm that holds them",
+        )
     check_words(found.name, found.version, found.release, found.arch, where=where)
     release = f"{found.version}-{found.release}"
     place = f"packages/{found.name}-{release}.{found.arch}.rpm"
@@ -106,7 +112,7 @@ def read_rpm(path: Path, source_sha256: str, *, where: str) -> Package:
         name=found.name,
         version=release if found.epoch in (None, "", "0") else f"{found.epoch}:{release}",
         architecture=found.arch,
-        path=place,
+        path=f"{SOURCES}/{place}" if found.arch == SOURCE else place,
         size=path.stat().st_size,
         sha256=found.pkgId,
         source_sha256=source_sha256,
@@ -114,16 +120,17 @@ def read_rpm(path: Path, source_sha256: str, *, where: str) -> Package:
     )
 
 
-def group(channel: str, target: str) -> str:
-    """The group (see `chunks`) of a repository's packages."""
-    return f"rpm/{channel}/{target}"
+def group(channel: str, target: str, architecture: str) -> str:
+    """The group (see `chunks`) of a repository's packages: a target has two repositories, of
+    built packages and of source packages."""
+    return f"rpm/{channel}/{target}{f'/{SOURCES}' if architecture == SOURCE else ''}"
 
 
-def write_repodata(draft: Draft, session: Session, channel: str, target: Target) -> None:
-    """Write repodata/ into a target's folder."""
+def write_repodata(draft: Draft, session: Session, folder: str, target: Target) -> None:
+    """Write repodata/ into the `folder` of one of a target's repositories, which gives its group
+    the name."""
     form = target.distribution.index_compression[0]
-    folder = tree_path(target.family, channel, target.name)
-    groups = [group(channel, target.name)]
+    groups = [folder]
     entries = chunks.count(session, groups)
     repomd = createrepo_c.Repomd()
     repomd.set_revision(f"{draft.date.timestamp():.0f}")

@@ -106,4 +106,4 @@ def _groups(
 def _group(pending: Pending, target: Target, row: Row) -> str:
     if target.family is Family.DEB:
         return debs.group(pending.channel, target.platform, row.architecture)
-    return rpms.group(pending.channel, target.name)
+    return rpms.group(pending.channel, target.name, row.architecture)

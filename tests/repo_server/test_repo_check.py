@@ -24,7 +24,7 @@ CHECKED = [
     "deb/testing/dists/debian-12/Release",
     "deb/testing/dists/debian-12/Release.gpg",
     "deb/testing/dists/debian-12/main/binary-amd64/Packages.gz",
-    "deb/testing/dists/debian-12/main/binary-amd64/Packages.xz",
+    "deb/testing/dists/debian-12/main/binary-amd64/Packages.zst",
     "deb/testing/dists/debian-12/main/binary-amd64/by-hash/SHA256/*",
     "deb/testing/pool/o/opkg-alpha/*",
     "rpm/testing/demo-rpm-9-x86_64/repodata/*",

@@ -27,6 +27,7 @@ from opkg.document import decode
 from opkg.files import sha256_bytes, sha256_file
 from opkg.index import Index
 from opkg.run import Completed, run
+from opkg.target import known_targets
 from repo_server.check import check
 from repo_server.create import create
 from repo_server.intake import add
@@ -147,6 +148,39 @@ def test_apt_installs_into_a_debian_root(published, tmp_path):
         assert (root / "usr/share/alpha/content").is_file()
 
 
+@pytest.mark.parametrize(
+    ("suite", "platform"), [("bookworm", "debian-12"), ("trixie", "debian-13")]
+)
+def test_apt_installs_upgrades_and_removes(make_repo, tmp_path, build, suite, platform):
+    """Each release with its own apt, in its own root; trixie's checks signatures with sqv."""
+    tag = known_targets().find(platform).distribution.tag
+    repo = make_repo()
+    add_published(repo, build.deb(tmp_path, "beta", f"1-1{tag}"))
+    with repo.served() as url, overlay(unpacked(debian_root(suite=suite))) as root:
+        (root / "etc/apt/sources.list").unlink(missing_ok=True)
+        (root / "etc/apt/apt.conf.d/test").write_text(
+            'APT::Update::Error-Mode "any"; APT::Sandbox::User "root";'
+        )
+
+        def apt(*words: str) -> str:
+            run(["chroot", root, "apt-get", "-y", *words])
+            query = ["dpkg-query", "--root", root, "-W", "-f", "${Version} ${db:Status-Status}"]
+            return run([*query, "beta"], check=False).stdout
+
+        run(["chroot", root, "sh", "-e"], stdin=commands_for(url, "apt"))
+        assert apt("install", "beta") == f"1-1{tag} installed"
+        add_published(repo, build.deb(tmp_path, "beta", f"1-2{tag}"))
+        apt("update")
+        assert apt("upgrade") == f"1-2{tag} installed"
+        assert "installed" not in apt("purge", "beta")
+
+
+def add_published(repo, *packages: Path) -> None:
+    """Add packages to the channel testing, and show them."""
+    repo.run("add", "--channel", "testing", *packages)
+    repo.run("publish")
+
+
 def test_apt_downloads_what_was_added(mirror, tmp_path, debs):
     with any_web_server(mirror) as url:
         apt = apt_client(tmp_path / "apt", mirror, url)
@@ -191,7 +225,7 @@ def test_apt_refuses_a_changed_package(mirror, tmp_path):
 # dnf and zypper
 
 
-def dnf_client(folder: Path, tree: Path, url: str) -> Client:
+def dnf_client(folder: Path, tree: Path, url: str, repository: str = RPM_FOLDER) -> Client:
     """dnf that installs into a root of its own, with every check on."""
     (folder / "repos").mkdir(parents=True)
     (folder / "home").mkdir()
@@ -199,7 +233,7 @@ def dnf_client(folder: Path, tree: Path, url: str) -> Client:
     (folder / "dnf.conf").write_text("[main]\n")
     shutil.copy(tree / "keys/repository.asc", folder / "key.asc")
     (folder / "repos/test.repo").write_text(
-        f"[test]\nname=test\nbaseurl={url}{RPM_FOLDER}/\ngpgkey=file://{folder}/key.asc\n"
+        f"[test]\nname=test\nbaseurl={url}{repository}/\ngpgkey=file://{folder}/key.asc\n"
         "gpgcheck=1\nrepo_gpgcheck=1\n"
     )
     words = [
@@ -214,7 +248,7 @@ def dnf_client(folder: Path, tree: Path, url: str) -> Client:
     return dnf
 
 
-def zypper_client(folder: Path, tree: Path, url: str) -> Client:
+def zypper_client(folder: Path, tree: Path, url: str, repository: str = RPM_FOLDER) -> Client:
     """zypper that installs into a root of its own, and trusts the repository's key alone."""
     (folder / "root").mkdir(parents=True)
     (folder / "home").mkdir()
@@ -223,7 +257,7 @@ def zypper_client(folder: Path, tree: Path, url: str) -> Client:
     key = tree / "keys/repository.asc"
     run(["rpmkeys", "--root", folder / "root", "--import", key], env=env)
     words = ["zypper", "--root", str(folder / "root"), "--non-interactive"]
-    address = f"{url}{RPM_FOLDER}/"
+    address = f"{url}{repository}/"
     run([*words, "addrepo", "--refresh", "--gpgcheck-strict", address, "test"], env=env)
 
     def zypper(*more: str) -> Completed:
@@ -276,6 +310,27 @@ def test_rpm_client_installs_what_was_added(published, tmp_path, make_client):
     assert done.status == 0, done.stdout + done.stderr
     assert installed_rpms(folder) == {"opkg-alpha 1.0-1.demo9", f"{SERVER} 1.0-1.demo9"}
     assert (folder / f"root/usr/share/{SERVER}/content").read_text() == "one\n"
+
+
+@RPM_CLIENTS
+def test_rpm_client_installs_upgrades_and_removes(make_repo, tmp_path, build, make_client):
+    """From lists in zstd, as the newer distributions' own are."""
+    repo, folder = make_repo(), tmp_path / "client"
+    # zypper cannot read an empty database: something stays.
+    names = ("beta", "gamma")
+    add_published(repo, *(build.rpm(tmp_path, name, "1-1.el10") for name in names))
+    repository = "rpm/testing/rocky-10-x86_64"
+    assert list((repo.live / repository / "repodata").glob("*-primary.xml.zst"))
+    with repo.served() as url:
+        client = make_client(folder, repo.live, url, repository)
+        assert client("install", *names).status == 0
+        assert installed_rpms(folder) == {"beta 1-1.el10", "gamma 1-1.el10"}
+        add_published(repo, build.rpm(tmp_path, "beta", "1-2.el10"))
+        assert client(*REFRESH[make_client]).status == 0
+        assert client("update", "beta").status == 0
+        assert installed_rpms(folder) == {"beta 1-2.el10", "gamma 1-1.el10"}
+        assert client("remove", "beta").status == 0
+        assert installed_rpms(folder) == {"gamma 1-1.el10"}
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_unchanged_files_are_not_sent_again(address, package):
         ("keys/root.json", "application/json"),
         ("deb/testing/dists/debian-12/InRelease", "text/plain; charset=utf-8"),
         ("deb/testing/dists/debian-12/Release.gpg", "application/pgp-signature"),
-        ("deb/testing/dists/debian-12/main/binary-amd64/Packages.xz", "application/x-xz"),
+        ("deb/testing/dists/debian-12/main/binary-amd64/Packages.zst", "application/zstd"),
         ("rpm/testing/demo-rpm-9-x86_64/repodata/repomd.xml", "application/xml"),
         ("opd/testing/metadata/timestamp.json", "application/json"),
     ],
