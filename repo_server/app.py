@@ -17,9 +17,11 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from opkg.target import Family
 from repo_server import pages
+from repo_server.metrics import metrics
 from repo_server.package import tree_path
 from repo_server.repository import TOPS, Repository
 
@@ -67,6 +69,10 @@ def create_app(repository: Repository) -> Flask:
         if number and repository.current.is_dir():
             return {"status": "ok", "generation": number}, 200
         return {"status": "nothing is published"}, 503
+
+    @app.get("/metrics")
+    def prometheus() -> Response:
+        return Response(metrics(repository), content_type=CONTENT_TYPE_LATEST)
 
     return app
 

@@ -115,6 +115,26 @@ def unpublish_after(session: Session, number: int) -> bool:
     return found
 
 
+def counts(session: Session) -> dict[tuple[str, str, str], int]:
+    """How many packages there are by channel, target and state: live, coming or going with the
+    next publication. Those that go are live till then."""
+    states = {
+        "live": Placement.since.is_not(None) & Placement.until.is_(None),
+        "coming": _waiting(Placement),
+        "going": Placement.leaving,
+    }
+    return {
+        (channel, target, state): count
+        for state, condition in states.items()
+        for channel, target, count in session.execute(
+            select(Placement.channel, Placement.target, func.count())
+            .where(condition)
+            .group_by(Placement.channel, Placement.target)
+            .order_by(Placement.channel, Placement.target)
+        )
+    }
+
+
 def last_generation(session: Session) -> int:
     """The highest number that a generation ever had, live or not; 0 before the first."""
     return session.scalar(select(func.max(Generation.number))) or 0

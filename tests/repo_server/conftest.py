@@ -324,3 +324,20 @@ def published(tmp_path_factory: pytest.TempPathFactory, debs: Built, rpms: Built
     repo.run("add", "--channel", "testing", debs.manifest, rpms.manifest)
     repo.run("publish")
     return repo
+
+
+@pytest.fixture
+def mirror(published, tmp_path) -> Path:
+    """A copy of the published tree that a test may spoil."""
+    copy = tmp_path / "mirror"
+    shutil.copytree(published.live, copy)
+    return copy
+
+
+@pytest.fixture
+def changing(make_repo, debs, rpms):
+    """A repository with alpha published, that may be changed."""
+    repo = make_repo()
+    repo.run("add", "--channel", "testing", debs.manifest, rpms.manifest)
+    repo.run("publish")
+    return repo

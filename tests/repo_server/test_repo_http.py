@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import re
 import subprocess
+from datetime import datetime
 
 import pytest
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from opkg.files import sha256_file
 from repo_server.app import create_app
@@ -205,6 +207,28 @@ def test_health_fails_when_nothing_is_live(make_repo):
     (repo.live / "current").unlink()
     client = create_app(open_repository(repo.directory)).test_client()
     assert client.get("/healthz").status_code == 503
+
+
+def test_metrics_tell_the_state(make_repo, debs, tmp_path, build):
+    repo = make_repo()
+    repo.run("add", "--channel", "testing", debs.manifest)
+    published = repo.json("publish")
+    repo.run("add", "--channel", "testing", build.deb(tmp_path, "beta", "1-1~deb12"))
+    text = create_app(open_repository(repo.directory)).test_client().get("/metrics").text
+    values = {
+        (sample.name.removeprefix("opkg_repo_"), sample.labels.get("state", "")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    end = datetime.fromisoformat(published["valid_until"]).timestamp()
+    assert values.pop(("disk_free_bytes", "")) > 0
+    # What the publication did not touch may be a day older.
+    assert end - 86400 < values.pop(("valid_until_timestamp_seconds", "")) <= end
+    assert values == {
+        ("generation", ""): published["generation"],
+        ("packages", "live"): 4,
+        ("packages", "coming"): 1,
+    }
 
 
 def test_new_publication_shows_without_a_restart(make_repo, debs):

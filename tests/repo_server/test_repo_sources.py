@@ -9,7 +9,7 @@ import createrepo_c
 import pytest
 
 from opkg.run import run
-from tests.repo_server.test_repo_clients import dnf_client
+from tests.repo_server.clients import dnf_client
 
 FOLDER = "rpm/testing/demo-rpm-9-x86_64"
 SOURCES = f"{FOLDER}/source"
