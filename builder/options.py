@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What several commands of opkgc have in common: arguments and options, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from opkg.target import Target, known_targets
+
+DIRECTORIES = click.argument(
+    "directories", metavar="DIR…", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def targets_named(names: Sequence[str]) -> list[Target]:
+    """The targets of these names, each once. Raises OpkgError where there is none."""
+    table = known_targets()
+    return [table.find(name) for name in dict.fromkeys(names)]
