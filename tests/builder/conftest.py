@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
+
+from builder.cli import main
+from tests.programs import forked
 
 CONFIG = """<?xml version="1.0" encoding="UTF-8"?>
 <oscar>
@@ -93,13 +94,9 @@ def opkg(tmp_path: Path) -> Write:
     return write
 
 
-def opkgc(
-    *words: str | Path, check: bool = True, lint: bool = False
-) -> subprocess.CompletedProcess[str]:
+def opkgc(*words: str | Path, check: bool = True, lint: bool = False) -> CompletedProcess[str]:
     """Run opkgc as a person would; without `lint` the checkers, which take seconds, are off."""
-    argv = [sys.executable, "-m", "builder", *map(str, words)]
-    env = {**os.environ, "OPKG_BUILD_LINT": str(lint)}
-    done = subprocess.run(argv, capture_output=True, text=True, env=env)
+    done = forked(main, *words, env={"OPKG_BUILD_LINT": str(lint)})
     if check:
         assert done.returncode == 0, done.stderr
     return done

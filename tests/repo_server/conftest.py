@@ -24,6 +24,8 @@ from opkg.files import sha256_file
 from opkg.manifest import Artifact, Manifest, OpkgInfo
 from opkg.run import run
 from opkg.spec import Part
+from repo_server.cli import main
+from tests.programs import forked
 
 DEB_TARGET = "debian-12-x86_64"
 RPM_TARGET = "demo-rpm-9-x86_64"
@@ -251,10 +253,9 @@ class Repo:
 
     def run(self, command: str, *arguments: str | Path, status: int = 0) -> tuple[str, str]:
         """Run a command to its end, expect its exit status, and return what it said."""
-        process = self.start(command, *arguments)
-        out, err = process.communicate()
-        assert process.returncode == status, out + err
-        return out, err
+        done = forked(main, command, self.directory, *arguments)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout, done.stderr
 
     def json(self, command: str, *arguments: str | Path, status: int = 0) -> Any:
         return json.loads(self.run(command, "--json", *arguments, status=status)[0])

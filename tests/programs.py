@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The project's programs, run as processes of their own, but without waiting for Python to start
+and to import them each time: that takes longer than most of what tests ask of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping
+from subprocess import CompletedProcess
+from typing import IO, NoReturn
+
+from opkg.target import known_targets
+
+
+def forked(
+    main: Callable[[], None], *words: str | os.PathLike[str], env: Mapping[str, str] | None = None
+) -> CompletedProcess[str]:
+    """Run a program's `main` in a fork of this process, with these arguments, and `env` added to
+    the environment; what it printed, and its exit status."""
+    argv = [main.__module__, *map(str, words)]
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        child = os.fork()
+        if child == 0:
+            _run(main, argv, env or {}, out, err)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return CompletedProcess(argv, status, _text(out), _text(err))
+
+
+def _text(stream: IO[str]) -> str:
+    stream.seek(0)
+    return stream.read()
+
+
+def _run(
+    main: Callable[[], None], argv: list[str], env: Mapping[str, str], out: IO[str], err: IO[str]
+) -> NoReturn:
+    status = 1
+    try:
+        for number, end in enumerate(
+            (os.open(os.devnull, os.O_RDONLY), out.fileno(), err.fileno())
+        ):
+            os.dup2(end, number)
+        # pytest has its own in their places.
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+        os.environ.update(env)
+        known_targets.cache_clear()
+        sys.argv = argv
+        main()
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Neither the tests' own clean-up nor their results are this process's business.
+        os._exit(status)
