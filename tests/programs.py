@@ -4,6 +4,7 @@ and to import them each time: that takes longer than most of what tests ask of t
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import tempfile
@@ -16,15 +17,16 @@ from opkg.target import known_targets
 
 
 def forked(
-    main: Callable[[], None], *words: str | os.PathLike[str], env: Mapping[str, str] | None = None
+    name: str, *words: str | os.PathLike[str], env: Mapping[str, str] | None = None
 ) -> CompletedProcess[str]:
-    """Run a program's `main` in a fork of this process, with these arguments, and `env` added to
-    the environment; what it printed, and its exit status."""
-    argv = [main.__module__, *map(str, words)]
+    """Do as `python -m NAME WORDS…`, in a fork of this process and, where it is given, in another
+    environment; what was printed, and the exit status."""
+    main = importlib.import_module(f"{name}.cli").main
+    argv = [name, *map(str, words)]
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()
         if child == 0:
-            _run(main, argv, env or {}, out, err)
+            _run(main, argv, {**os.environ} if env is None else env, out, err)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         return CompletedProcess(argv, status, _text(out), _text(err))
 
@@ -45,6 +47,7 @@ def _run(
             os.dup2(end, number)
         # pytest has its own in their places.
         sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+        os.environ.clear()
         os.environ.update(env)
         known_targets.cache_clear()
         sys.argv = argv

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
-from builder.cli import main
 from tests.programs import forked
 
 CONFIG = """<?xml version="1.0" encoding="UTF-8"?>
@@ -96,7 +96,7 @@ def opkg(tmp_path: Path) -> Write:
 
 def opkgc(*words: str | Path, check: bool = True, lint: bool = False) -> CompletedProcess[str]:
     """Run opkgc as a person would; without `lint` the checkers, which take seconds, are off."""
-    done = forked(main, *words, env={"OPKG_BUILD_LINT": str(lint)})
+    done = forked("builder", *words, env={**os.environ, "OPKG_BUILD_LINT": str(lint)})
     if check:
         assert done.returncode == 0, done.stderr
     return done

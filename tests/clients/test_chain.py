@@ -21,6 +21,7 @@ from opkg.native.mounts import remove_tree
 from tests.builder.conftest import CONFIG
 from tests.lab.roots import debian_root, unpack
 from tests.lab.standin import KEY_FILE, standin_repository
+from tests.programs import forked
 
 pytestmark = pytest.mark.slow
 
@@ -86,8 +87,7 @@ class World:
 
 
 def _program(name: str, *words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", name, *map(str, words)]
-    done = subprocess.run(argv, capture_output=True, text=True)
+    done = forked(name, *words)
     assert not check or done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done

@@ -23,6 +23,7 @@ from filelock import FileLock
 
 from tests.lab.roots import debian_root, overlay, unpacked
 from tests.lab.standin import KEY_FILE, standin_repository
+from tests.programs import forked
 
 TOLD = "told"
 
@@ -91,8 +92,7 @@ def write_opkg(folder: Path, name: str, version: str) -> Path:
 
 def program(name: str, *words: str | Path, env: dict[str, str] | None = None) -> str:
     """Run one of the programs to a good end; what it printed."""
-    argv = [sys.executable, "-m", name, *map(str, words)]
-    done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **(env or {})})
+    done = forked(name, *words, env={**os.environ, **(env or {})})
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -256,7 +256,12 @@ class Opd:
 
     def run(self, *words: str | Path, status: int = 0) -> Done:
         """Run it to its end, expect its exit status and no traceback."""
-        return finish(self.start(*words), status)
+        done = forked(
+            "opd", "--state", self.state, "--headnode-root", self.headnode, *words, env=self.env
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return Done(done.returncode, done.stdout, done.stderr)
 
     def json(self, *words: str | Path) -> Any:
         return json.loads(self.run(*words, "--json").out)

@@ -24,7 +24,6 @@ from opkg.files import sha256_file
 from opkg.manifest import Artifact, Manifest, OpkgInfo
 from opkg.run import run
 from opkg.spec import Part
-from repo_server.cli import main
 from tests.programs import forked
 
 DEB_TARGET = "debian-12-x86_64"
@@ -253,7 +252,7 @@ class Repo:
 
     def run(self, command: str, *arguments: str | Path, status: int = 0) -> tuple[str, str]:
         """Run a command to its end, expect its exit status, and return what it said."""
-        done = forked(main, command, self.directory, *arguments)
+        done = forked("repo_server", command, self.directory, *arguments)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout, done.stderr
 
