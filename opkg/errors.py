@@ -33,6 +33,8 @@ class CommandError(OpkgError):
         super().__init__(message, hint=hint, where=where)
         self.argv = tuple(argv)
         self.output = output
+        # For who sees a traceback, such as that of a failed test.
+        self.add_note(output)
 
 
 @dataclass(frozen=True, kw_only=True)

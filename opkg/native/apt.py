@@ -122,6 +122,8 @@ class Apt(Installer):
         folder = self.session / "sources.list.d"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        # apt would take a list that came damaged for one that it need not fetch again.
+        shutil.rmtree(self.session / "lists/partial", ignore_errors=True)
         for name in ("lists/partial", "cache/archives/partial"):
             (self.session / name).mkdir(parents=True, exist_ok=True)
         own = within(self.system.root, "etc/apt/sources.list.d")

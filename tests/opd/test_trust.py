@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,8 @@ def test_a_download_is_checked_before_it_gets_its_name(
         assert sorted(Path(line).name for line in done.out.splitlines()) == files
         assert len(files) == 3
         spoil(own.live, "deb/stable/pool/**/opkg-alpha_*.deb")
+        # What was downloaded once is not asked for again.
+        shutil.rmtree(fresh.state / "cache/downloads")
         done = fresh.run("download", "alpha", "-o", tmp_path / "bad", status=1)
         assert "as signed" in done.err
         assert not list((tmp_path / "bad").glob(".*"))
