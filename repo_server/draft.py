@@ -71,6 +71,7 @@ class Draft:
             for part in parts:
                 digest.update(part)
                 size += stream.write(part)
+        _date_after(place, self.before / path)
         self.written.append(place)
         return Digest(size=size, sha256=digest.hexdigest())
 
@@ -125,6 +126,15 @@ class Draft:
             place.parent.mkdir(parents=True, exist_ok=True)
             self.made.add(place.parent)
         return place
+
+
+def _date_after(path: Path, old: Path) -> None:
+    """See that a client which has `old`, and asks whether there is anything since (RFC 9110,
+    13.1.3: in whole seconds), is given `path`."""
+    with contextlib.suppress(FileNotFoundError):
+        second = int(old.stat().st_mtime)
+        if int(path.stat().st_mtime) <= second:
+            os.utime(path, (second + 1, second + 1))
 
 
 def flush_all(paths: Iterable[Path]) -> None:

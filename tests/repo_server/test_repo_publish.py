@@ -106,6 +106,19 @@ def test_publishing_again_renews_the_dates(make_repo, debs):
     assert end.isoformat() + "+00:00" == later.valid_until
 
 
+def test_a_file_that_changes_within_a_second_has_another_date(make_repo, debs):
+    """HTTP's dates have whole seconds: a client would keep what it has (RFC 9110, 13.1.3)."""
+    repo = make_repo()
+    repo.run("add", "--channel", "testing", debs.manifest)
+    repository = open_repository(repo.directory)
+    dates = []
+    for day in range(4):
+        publish(repository, silent, now=datetime.now(UTC) + timedelta(days=day))
+        file = repo.live / "current/deb/testing/dists/debian-12/InRelease"
+        dates.append(int(file.stat().st_mtime))
+    assert dates == sorted(set(dates))
+
+
 def test_same_content_and_date_give_the_same_native_metadata(make_repo, debs, rpms):
     repo = make_repo()
     repo.run("add", "--channel", "testing", debs.manifest, rpms.manifest)
