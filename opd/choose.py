@@ -181,7 +181,14 @@ class _Search:
         (relation, asker), *later = waiting
         there = [choice for choice in kept.values() if choice.present]
         if any(meets(choice, relation) for choice in [*chosen.values(), *there]):
-            return self.extend(chosen, kept, later)
+            own = self.there.get(relation.name)
+            if own is None or own.name in chosen or own.name in kept:
+                return self.extend(chosen, kept, later)
+            # It was to be replaced, but something else will do: so it stays, if it can.
+            objection = self._objection(own, [*chosen.values(), *kept.values()])
+            if objection is None:
+                return self.extend(chosen, {**kept, own.name: own}, later)
+            self.refusals.append(objection)
         fitting = self._fitting(relation)
         if not fitting:
             self.refusals.append(self._not_offered(relation, asker))

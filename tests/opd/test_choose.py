@@ -118,6 +118,17 @@ def test_what_is_installed_is_not_contradicted(
     assert holds_together(after, names)
 
 
+def test_what_another_stands_in_for_is_not_forgotten() -> None:
+    """a is asked for, and c would do as well; but a is there, and b does not go with it."""
+    there = [
+        choice("a", "2-1", present=True),
+        choice("c", "1-1", relation(Kind.PROVIDES, "a"), present=True),
+    ]
+    choices = [choice("b", "1-1", relation(Kind.CONFLICTS, "a", ">= 2-1"))]
+    with pytest.raises(OpkgError, match="b 1-1 cannot be installed together with a 2-1"):
+        solve(["a", "b"], offered(choices), there)
+
+
 def test_the_newest_version_is_taken_where_it_will_do() -> None:
     choices = [choice("a", "1-1"), choice("a", "10-1"), choice("a", "9-1")]
     assert [str(each) for each in solve(["a"], offered(choices), [])] == ["a 10-1"]
