@@ -43,7 +43,7 @@ test: setup lint ## all tests
 	@$(BIN)/pytest -n 2 --dist worksteal
 
 test-fast: setup ## the tests that take no roots and no time
-	@$(BIN)/pytest -n 2 -m 'not slow'
+	@$(BIN)/pytest -n 2 --dist worksteal -m 'not slow'
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

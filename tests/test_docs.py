@@ -14,6 +14,8 @@ import pytest
 
 from tests.lab.roots import debian_root, overlay, unpacked
 
+pytestmark = pytest.mark.slow
+
 TOP = Path(__file__).parent.parent
 PAGES = sorted([*TOP.glob("*.md"), *TOP.glob("docs/*.md")])
 

@@ -151,6 +151,7 @@ def test_files_go_where_their_role_says(opkg: Write, tmp_path: Path) -> None:
     assert f"-rwxr-xr-x {home}/api-post-image" in modes
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(opkg: Write, tmp_path: Path) -> None:
     """In another folder, at another time, with other times on the files."""
     digests = []

@@ -54,6 +54,7 @@ def test_the_reader_takes_all_that_the_schema_allows_today(
 
 @slow_to_draw
 @given(data=st.data())
+@pytest.mark.slow
 def test_the_reader_takes_or_refuses_all_that_the_schema_ever_allowed(
     schema: etree.XMLSchema, folder: Path, data: st.DataObject
 ) -> None:

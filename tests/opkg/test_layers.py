@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -107,6 +108,7 @@ def furnish(root: Path) -> None:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(before=HISTORIES, after=HISTORIES)
+@pytest.mark.slow
 def test_a_flattened_layer_is_what_was_seen_and_the_old_tree_stays(
     before: History, after: History
 ) -> None:

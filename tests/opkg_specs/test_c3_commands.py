@@ -23,6 +23,8 @@ from c3.remote import Remote
 
 from tests.opkg_specs.conftest import C3_SOURCE, Ran, ran
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = (
     "cexec", "cexecs", "cget", "ckill", "clist", "cname", "cnum", "cpush", "crm", "cshutdown",
 )  # fmt: skip

@@ -15,6 +15,8 @@ from repo_server.opds import read_index
 from repo_server.publish import publish
 from repo_server.repository import open_repository
 
+pytestmark = pytest.mark.slow
+
 LIST = "deb/testing/dists/debian-12/main/binary-amd64"
 RPMS = "rpm/testing/demo-rpm-9-x86_64"
 

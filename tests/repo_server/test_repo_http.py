@@ -15,6 +15,8 @@ from opkg.files import sha256_file
 from repo_server.app import create_app
 from repo_server.repository import open_repository
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def client(published):

@@ -27,6 +27,8 @@ from repo_server.opds import read_index
 from repo_server.publish import publish
 from repo_server.repository import open_repository
 
+pytestmark = pytest.mark.slow
+
 
 def silent(_message: str) -> None:
     pass
