@@ -14,12 +14,21 @@ from pathlib import Path
 from builder import linters
 from builder.compile import Compiled, follow_recipe
 from builder.deb_writer import deb_bytes, deb_name
-from builder.job import Job, Status, status_of, tool_versions
+from builder.inputs import tool_versions
+from builder.job import Job, Status, status_of
 from builder.rpm_writer import rpm_bytes, rpm_name
 from opkg.document import encode
 from opkg.errors import CommandError, OpkgError
 from opkg.files import locked, sha256_file, write_atomic
-from opkg.manifest import NAME, Artifact, Manifest, OpkgInfo, SourceFile, read_manifest
+from opkg.manifest import (
+    NAME,
+    Artifact,
+    Manifest,
+    OpkgInfo,
+    Record,
+    SourceFile,
+    read_manifest,
+)
 from opkg.native.mounts import enter_private_namespace
 from opkg.resolve import native_version, opkg_info
 from opkg.run import end_all
@@ -45,6 +54,11 @@ class _Made:
 
     artifacts: tuple[tuple[Artifact, Path], ...]
     sources: tuple[tuple[SourceFile, Path], ...] = ()
+    records: tuple[tuple[Record, Path], ...] = ()
+
+    @property
+    def files(self) -> list[tuple[Artifact | SourceFile, Path]]:
+        return [*self.artifacts, *self.sources, *self.records]
 
 
 def build(
@@ -128,7 +142,11 @@ def _make(job: Job, work: Path, logs: Path, say: Callable[[str], None]) -> _Made
     (work / RECIPE).mkdir()
     compiled = follow_recipe(job, job.recipe, work / RECIPE, logs, say)
     made += [(_artifact(job, None, *_named(path), path), path) for path in compiled.packages]
-    return _Made(artifacts=tuple(made), sources=_sources(job, compiled))
+    return _Made(
+        artifacts=tuple(made),
+        sources=_sources(job, compiled),
+        records=(_installed(job, compiled.installed),),
+    )
 
 
 def _named(path: Path) -> tuple[str, str]:
@@ -168,15 +186,25 @@ def _sources(job: Job, compiled: Compiled) -> tuple[tuple[SourceFile, Path], ...
     )
 
 
+def _installed(job: Job, path: Path) -> tuple[Record, Path]:
+    record = Record(
+        opkg=job.opkg.name,
+        kind="packages",
+        file=f"records/{path.name}",
+        size=path.stat().st_size,
+        sha256=sha256_file(path),
+    )
+    return record, path
+
+
 def _keep(job: Job, made: _Made, folder: Path) -> tuple[Artifact, ...]:
     """Move finished packages into the target's folder and enter them in its manifest; what the
     manifest had of this OPKG goes."""
     with locked(folder / ".lock"):
         path = folder / NAME
         old = read_manifest(path) if path.exists() else None
-        paths = [(a.file, p) for a, p in made.artifacts] + [(s.file, p) for s, p in made.sources]
-        for file, origin in paths:
-            place = folder / file
+        for new, origin in made.files:
+            place = folder / new.file
             place.parent.mkdir(exist_ok=True)
             shutil.move(origin, place)
             place.chmod(0o644)
@@ -197,10 +225,12 @@ def _manifest(job: Job, old: Manifest | None, made: _Made) -> Manifest:
     inputs = [entry for entry in old.inputs if entry.opkg != name] if old else []
     artifacts = [entry for entry in old.artifacts if entry.opkg != name] if old else []
     sources = [entry for entry in old.sources if entry.opkg != name] if old else []
+    records = [entry for entry in old.records if entry.opkg != name] if old else []
     infos.append(opkg_info(job.opkg, job.target))
     inputs.append(job.input)
     artifacts += [artifact for artifact, _ in made.artifacts]
     sources += [source for source, _ in made.sources]
+    records += [record for record, _ in made.records]
     return Manifest(
         format=1,
         target=job.target.name,
@@ -209,4 +239,5 @@ def _manifest(job: Job, old: Manifest | None, made: _Made) -> Manifest:
         opkgs=tuple(sorted(infos, key=lambda info: info.name)),
         artifacts=tuple(sorted(artifacts, key=lambda artifact: artifact.file)),
         sources=tuple(sorted(sources, key=lambda source: source.file)),
+        records=tuple(sorted(records, key=lambda record: record.file)),
     )

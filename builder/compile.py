@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.deb_tools import pack_debs
+from builder.inputs import installed_in
 from builder.job import Job
 from builder.room import Room
 from builder.roots import build_root
@@ -33,10 +34,12 @@ from opkg.target import Family
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """What a recipe gave: packages, and the files of its source package."""
+    """What a recipe gave: packages, and the files of its source package; and what was
+    `installed` where it was followed."""
 
     packages: tuple[Path, ...]
     sources: tuple[Path, ...]
+    installed: Path
 
 
 def follow_recipe(
@@ -55,7 +58,9 @@ def follow_recipe(
         check_architecture(entry, doing.stage)
     pack = pack_debs if job.target.family is Family.DEB else pack_rpms
     packages, sources = pack(doing, staged, logs / "pack.log")
-    return Compiled(packages=tuple(packages), sources=tuple(sources))
+    installed = work / f"{job.opkg.name}.packages"
+    installed.write_text(installed_in(doing.room.root, job.target))
+    return Compiled(packages=tuple(packages), sources=tuple(sources), installed=installed)
 
 
 def shell_command(job: Job, recipe: Recipe, failed: Path, say: Callable[[str], None]) -> list[str]:

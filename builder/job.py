@@ -7,24 +7,17 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from importlib.metadata import version as distribution_version
 from pathlib import Path
 
-import git
-import msgspec
-
+from builder.inputs import Directory
 from builder.roots import can_be_made, root_key
-from builder.sources import check_replaced, digest_of
-from opkg.directory import digest, read_opkg
-from opkg.document import encode
+from builder.sources import check_replaced
+from opkg.directory import read_opkg
 from opkg.errors import InvalidInputError
-from opkg.files import sha256_bytes
 from opkg.manifest import NAME, Input, read_manifest
-from opkg.names import Native
 from opkg.recipe import Recipe
 from opkg.recipe_reader import read_recipe
 from opkg.resolve import NativePackage, native_packages
-from opkg.run import run
 from opkg.spec import Opkg
 from opkg.target import Target
 from opkg.variables import for_target
@@ -86,30 +79,21 @@ def plan(
     replaced = replaced or {}
     read = _read(directories)
     check_replaced([recipe for _, _, recipe in read if recipe], replaced)
-    tools = tool_versions()
     jobs = []
     for directory, opkg, recipe in read:
-        content, commit = digest(directory), _commit(directory)
+        known = Directory(directory, opkg)
         mine = {name: path for name, path in replaced.items() if recipe and name in recipe.source}
         for target in targets:
             resolved = for_target(recipe, opkg, target) if recipe else None
             in_root = place.is_root_for(resolved, target)
-            made_from = _Inputs(
-                directory=content,
-                target=target,
-                names=opkg.names.table,
-                tools=tools,
-                replaced={name: digest_of(path) for name, path in mine.items()},
-                root=root_key(target) if in_root else "",
-            )
-            entry = Input(opkg=opkg.name, sha256=sha256_bytes(encode(made_from)), commit=commit)
+            root = root_key(target) if in_root else ""
             jobs.append(
                 Job(
                     directory=directory,
                     opkg=opkg,
                     recipe=resolved,
                     target=target,
-                    input=entry,
+                    input=known.input_for(target, resolved, mine, root),
                     replaced=mine,
                     in_root=in_root,
                 )
@@ -148,36 +132,3 @@ def status_of(job: Job, out: Path) -> Status:
         if made.opkg == job.opkg.name
     )
     return Status.UNCHANGED if known and whole else Status.BUILT
-
-
-class _Inputs(msgspec.Struct, frozen=True, kw_only=True):
-    """All that decides the bytes of an OPKG's packages."""
-
-    directory: str
-    target: Target
-    names: Mapping[str, Mapping[str, Native]]
-    tools: dict[str, str]
-    replaced: dict[str, str]
-    root: str
-
-
-def tool_versions() -> dict[str, str]:
-    """The versions of what writes packages."""
-    dpkg = run(["dpkg-deb", "--version"]).stdout.splitlines()[0]
-    return {
-        "opkgc": distribution_version("oscar-opkg"),
-        "dpkg-deb": dpkg.partition("version ")[2].split()[0],
-        # Not from the bindings: importing them takes a fifth of a build with nothing to do.
-        "rpm": run(["rpm", "--version"]).stdout.split()[-1],
-        "rpm-rs": distribution_version("rpm-rs"),
-    }
-
-
-def _commit(directory: Path) -> str:
-    """The git commit that a directory is at, with + where it differs; "" outside a checkout."""
-    try:
-        repository = git.Repo(directory, search_parent_directories=True)
-        changed = repository.is_dirty(path=str(directory.resolve()), untracked_files=True)
-        return repository.head.commit.hexsha + ("+" if changed else "")
-    except (git.InvalidGitRepositoryError, ValueError):
-        return ""

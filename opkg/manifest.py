@@ -5,6 +5,7 @@ the repository server reads it."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -65,14 +66,59 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
+class Record(SourceFile, frozen=True, kw_only=True):
+    """A file that tells of an OPKG's build: the native `packages` that were installed where its
+    recipe was followed (a line each, name and version), or the bill of materials (`sbom`) of one
+    of its packages, or the `provenance` of them all."""
+
+    kind: Literal["packages", "sbom", "provenance"]
+
+
+class InputPatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A patch of a source; `file` is relative to the OPKG's directory."""
+
+    file: str
+    sha256: str
+
+
+class InputSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A source of a recipe. `place` is where it comes from by its recipe: a path in the OPKG's
+    directory, a URL, a git URL, or the name and version of Debian's source package. `sha256` is
+    that of the file, of the .dsc or over the folder; a git source has its `commit` instead. One
+    that was `replaced` came from a path that its builder named, and has that one's digest."""
+
+    name: str
+    kind: Literal["path", "url", "git", "debian"]
+    place: str
+    sha256: str = ""
+    commit: str = ""
+    replaced: bool = False
+    patches: tuple[InputPatch, ...] = ()
+
+
+class InputPackage(msgspec.Struct, frozen=True, kw_only=True):
+    """A package of another OPKG, made in the same run, that a recipe was followed with."""
+
+    file: str
+    sha256: str
+
+
 class Input(msgspec.Struct, frozen=True, kw_only=True):
-    """What an OPKG's packages were made from: one digest over its directory, the target's table
-    and the tools; and the git commit where the directory is in a checkout (with `+` behind it
-    where the directory differs from the commit)."""
+    """What an OPKG's packages were made from. `sha256` is one digest over all of it; `commit` the
+    git commit where the directory is in a checkout (with `+` behind it where the directory differs
+    from the commit). `directory` is the digest over the OPKG's directory, `settings` that over the
+    target's table and the table of names; `root` the key of the build root where the recipe was
+    followed in one. (Manifests of former versions have `sha256` and `commit` alone.)"""
 
     opkg: str
     sha256: str
     commit: str
+    directory: str = ""
+    settings: str = ""
+    tools: dict[str, str] = {}
+    root: str = ""
+    sources: tuple[InputSource, ...] = ()
+    packages: tuple[InputPackage, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,11 +131,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     opkgs: tuple[OpkgInfo, ...]
     artifacts: tuple[Artifact, ...]
     sources: tuple[SourceFile, ...] = ()
+    records: tuple[Record, ...] = ()
 
     @property
     def files(self) -> tuple[Artifact | SourceFile, ...]:
         """All that lies beside the manifest."""
-        return (*self.artifacts, *self.sources)
+        return (*self.artifacts, *self.sources, *self.records)
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from opkg.directory import digest
 from opkg.manifest import read_manifest
 from tests.builder.conftest import RECIPE, Write, opkgc
 
@@ -199,6 +200,33 @@ def test_the_manifest_says_what_was_made(opkg: Write, tmp_path: Path) -> None:
     for artifact in manifest.artifacts:
         data = (folder / artifact.file).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (artifact.size, artifact.sha256)
+
+
+def test_the_manifest_says_what_it_was_made_from(opkg: Write, tmp_path: Path) -> None:
+    out, patch = tmp_path / "out", "--- a/data\n+++ b/data\n@@ -1 +1 @@\n-data\n+other\n"
+    recipe = RECIPE.format(name="sample").replace("[[step]]", 'patches = ["other.diff"]\n[[step]]')
+    source = opkg(recipe=True, files={"build.toml": recipe, "other.diff": patch})
+    opkgc("build", source, "-t", "debian-12", "-o", out)
+    manifest = read_manifest(out / DEB / "manifest.json")
+    (made_from,) = manifest.inputs
+    assert made_from.directory == digest(source)
+    assert made_from.tools.keys() == {"opkgc", "dpkg-deb", "rpm", "rpm-rs"}
+    (main,) = made_from.sources
+    assert (main.name, main.kind, main.place) == ("main", "path", "src")
+    assert main.sha256 == digest(source / "src")
+    assert main.patches[0].sha256 == hashlib.sha256(patch.encode()).hexdigest()
+    (record,) = manifest.records
+    data = (out / DEB / record.file).read_bytes()
+    assert (record.kind, record.sha256) == ("packages", hashlib.sha256(data).hexdigest())
+    dpkg = subprocess.check_output(["dpkg-query", "-W", "-f", "dpkg ${Version}", "dpkg"], text=True)
+    assert dpkg in data.decode().splitlines()
+    replaced = tmp_path / "elsewhere"
+    replaced.mkdir()
+    for name in ("hello", "hello.conf", "data"):
+        (replaced / name).write_text("data\n")
+    opkgc("build", source, "-t", "debian-12", "-o", out, "--source", f"main={replaced}")
+    (main,) = read_manifest(out / DEB / "manifest.json").inputs[0].sources
+    assert (main.replaced, main.place, main.sha256) == (True, "src", digest(replaced))
 
 
 def test_what_has_not_changed_is_not_built_again(opkg: Write, tmp_path: Path) -> None:
