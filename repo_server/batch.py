@@ -9,22 +9,26 @@ from datetime import datetime
 from pathlib import Path
 
 from opkg.errors import OpkgError
-from opkg.manifest import Artifact, Manifest, read_manifest
+from opkg.manifest import Artifact, Manifest, SourceFile, read_manifest
 from opkg.target import Family, Target, known_targets
 from opkg.version import Version
+from repo_server.sources import SUFFIX
 
 MANIFEST_FORMAT = 1
+
+# Files of these names are packages. What a .dsc names comes with it.
+_FAMILIES = {".deb": Family.DEB, SUFFIX: Family.DEB, ".rpm": Family.RPM}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
     """A package's file; `target` is the manifest's or the one chosen, `artifact` what the
-    manifest says of it."""
+    manifest says of it: less of a source package."""
 
     path: Path
     family: Family
     target: Target | None
-    artifact: Artifact | None = None
+    artifact: Artifact | SourceFile | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +55,13 @@ def read_batch(files: Sequence[Path], chosen: Target | None) -> Batch:
 
 
 def _single(path: Path, chosen: Target | None) -> Item:
-    try:
-        family = Family(path.suffix.removeprefix("."))
-    except ValueError as error:
+    family = _FAMILIES.get(path.suffix)
+    if family is None:
         raise OpkgError(
             "neither a package nor a manifest",
             where=str(path),
-            hint="name files that end in .deb, .rpm or .json",
-        ) from error
+            hint=f"name files that end in {', '.join(_FAMILIES)} or .json",
+        )
     return Item(path=path, family=family, target=chosen)
 
 
@@ -79,7 +82,7 @@ def _manifest(path: Path) -> Manifest:
             datetime.fromisoformat(info.changed)
         except (OpkgError, ValueError) as error:
             problems.append(f"{info.name}: {error}")
-    for artifact in manifest.artifacts:
+    for artifact in manifest.files:
         if artifact.opkg not in names:
             problems.append(f"{artifact.file} belongs to an OPKG that it does not list")
         if not (folder / artifact.file).resolve().is_relative_to(folder):
@@ -100,5 +103,6 @@ def _items(path: Path, manifest: Manifest) -> list[Item]:
             target=target,
             artifact=artifact,
         )
-        for artifact in manifest.artifacts
+        for artifact in manifest.files
+        if path.joinpath(artifact.file).suffix in _FAMILIES
     ]

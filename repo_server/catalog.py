@@ -9,67 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    Engine,
-    bindparam,
-    create_engine,
-    event,
-    or_,
-    select,
-)
-from sqlalchemy.orm import Session, contains_eager
-from sqlalchemy.pool import NullPool
+from sqlalchemy import BindParameter, ColumnElement, bindparam, or_, select
+from sqlalchemy.orm import Session, aliased, contains_eager
 
 from opkg.errors import OpkgError
 from opkg.manifest import OpkgInfo
 from opkg.spec import Part
 from opkg.target import Family, Target
-from repo_server.package import Package
-from repo_server.tables import Base, Content, Fragment, Offer, OfferedPackage, Placement
-
-FILE = "catalog.sqlite"
-# Counts the changes of the tables' form.
-FORM = 2
-
-
-def _prepare(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-@cache
-def _engine(path: Path) -> Engine:
-    """One engine for each catalog: it remembers how its statements compile, and no connection."""
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-    event.listen(engine, "connect", _prepare)
-    return engine
+from repo_server.database import connected
+from repo_server.package import SOURCE, Companion, Package
+from repo_server.tables import (
+    CompanionFile,
+    Content,
+    Fragment,
+    Offer,
+    OfferedPackage,
+    Placement,
+)
 
 
 @contextmanager
 def opened(directory: Path, *, fresh: bool = False) -> Iterator[Session]:
-    """A session on the catalog in `directory`, whose tables are made if `fresh`."""
-    # One connection for all of it: each that is closed writes the log back into the database.
-    with (
-        _engine(directory / FILE).connect() as connection,
-        Session(connection) as session,
-    ):
-        if fresh:
-            Base.metadata.create_all(session.connection())
-            session.connection().exec_driver_sql(f"PRAGMA user_version = {FORM}")
-            session.commit()
-        elif session.connection().exec_driver_sql("PRAGMA user_version").scalar() != FORM:
-            raise OpkgError(
-                "this catalog was made by another version of opkg-repo",
-                where=str(directory / FILE),
-                hint="make a new repository with opkg-repo init, and add the packages to it",
-            )
+    """A session on the catalog of the repository in `directory`, whose tables are made if
+    `fresh`. Raises OpkgError."""
+    # One connection for all of it: each that is closed writes SQLite's log back into its file.
+    with connected(directory, fresh=fresh) as connection, Session(connection) as session:
         yield session
 
 
@@ -118,6 +85,8 @@ def refuse_rival(
         .where(same_folder, same_name, Content.sha256 != package.sha256)
         .limit(1)
     )
+    if rival is None:
+        rival = _rival_in_companions(session, package, same_folder)
     if rival is not None:
         raise OpkgError(
             f"{rival.name} {rival.version} {rival.architecture} is in the repository with other "
@@ -126,6 +95,23 @@ def refuse_rival(
             where=where,
             hint="what changed needs a new release in its version",
         )
+
+
+def _rival_in_companions(
+    session: Session, package: Package, same_folder: ColumnElement[bool]
+) -> Content | None:
+    """A package that has another file than this one by the same name."""
+    if package.architecture != SOURCE[Family.DEB]:
+        return None
+    ours = aliased(CompanionFile)
+    query = (
+        select(Content)
+        .join(Placement)
+        .join(CompanionFile, CompanionFile.package == Content.sha256)
+        .join(ours, ours.path == CompanionFile.path)
+        .where(same_folder, ours.package == package.sha256, ours.sha256 != CompanionFile.sha256)
+    )
+    return session.scalar(query.limit(1))
 
 
 def place(session: Session, package: Package, channel: str, target: Target) -> bool:
@@ -167,49 +153,68 @@ def store(session: Session, package: Package) -> None:
             size=package.size,
             path=package.path,
             fragments=fragments,
+            companions=[
+                CompanionFile(path=file.path, size=file.size, sha256=file.sha256)
+                for file in package.companions
+            ],
         )
     )
     session.flush()
 
 
+def companions(session: Session, digest: str) -> list[Companion]:
+    """The further files of a package."""
+    query = select(CompanionFile).where(CompanionFile.package == digest)
+    return [
+        Companion(path=row.path, size=row.size, sha256=row.sha256)
+        for row in session.scalars(query.order_by(CompanionFile.path))
+    ]
+
+
 def offer(
-    session: Session, channel: str, target: str, info: OpkgInfo, parts: Mapping[str, Part | None]
+    session: Session,
+    channel: str,
+    target: str,
+    info: OpkgInfo,
+    parts: Mapping[str, Part | None],
+    sources: Sequence[str] = (),
 ) -> bool:
     """Note that a channel offers a version of an OPKG for a target; `parts` are its packages'
-    digests. Returns false, with nothing noted, where another channel or this one offers that
-    version with other content."""
+    digests, `sources` its source packages'. Returns false, with nothing noted, where another
+    channel or this one offers that version with other content."""
     text = msgspec.json.encode(info).decode()
-    same = (
-        OfferedPackage.target == target,
-        OfferedPackage.opkg == info.name,
-        OfferedPackage.opkg_version == info.version,
-    )
     before = session.scalars(
         select(Offer).where(
             Offer.target == target, Offer.opkg == info.name, Offer.version == info.version
         )
     ).all()
+    packages = {row.sha256: row for row in _offered(session, target, info.name, info.version)}
     if before:
-        rows = session.scalars(select(OfferedPackage).where(*same))
-        if before[0].info != text or {row.sha256: row.part for row in rows} != dict(parts):
+        there = {key: row.part for key, row in packages.items() if not is_source(row.content)}
+        if before[0].info != text or there != dict(parts):
             return False
-    else:
-        session.add_all(
-            OfferedPackage(
-                target=target,
-                opkg=info.name,
-                opkg_version=info.version,
-                sha256=sha256,
-                part=part,
-            )
-            for sha256, part in parts.items()
+    session.add_all(
+        OfferedPackage(
+            target=target,
+            opkg=info.name,
+            opkg_version=info.version,
+            sha256=sha256,
+            part=parts.get(sha256),
         )
+        for sha256 in (*parts, *sources)
+        if sha256 not in packages
+    )
     if not any(row.channel == channel and not row.until and not row.leaving for row in before):
         session.add(
             Offer(channel=channel, target=target, opkg=info.name, version=info.version, info=text)
         )
     session.flush()
     return True
+
+
+def is_source(content: Content) -> bool:
+    """Whether that is a source package."""
+    return content.architecture == SOURCE[content.family]
 
 
 def fragments(session: Session, digests: Sequence[str]) -> dict[str, list[str]]:
@@ -238,15 +243,21 @@ def offers(session: Session, ids: Sequence[int]) -> list[Offer]:
 
 
 def offered_packages(session: Session, row: Offer) -> list[OfferedPackage]:
-    """The packages of an offer."""
+    """The built packages of an offer."""
+    packages = _offered(session, row.target, row.opkg, row.version)
+    return [package for package in packages if not is_source(package.content)]
+
+
+def _offered(session: Session, target: str, opkg: str, version: str) -> list[OfferedPackage]:
+    """All packages of a version of an OPKG for a target."""
     query = (
         select(OfferedPackage)
         .join(OfferedPackage.content)
         .options(contains_eager(OfferedPackage.content))
         .where(
-            OfferedPackage.target == row.target,
-            OfferedPackage.opkg == row.opkg,
-            OfferedPackage.opkg_version == row.version,
+            OfferedPackage.target == target,
+            OfferedPackage.opkg == opkg,
+            OfferedPackage.opkg_version == version,
         )
         .order_by(Content.name, Content.architecture)
     )

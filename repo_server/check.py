@@ -12,7 +12,7 @@ from pathlib import Path
 
 import createrepo_c
 import zstandard
-from debian.deb822 import Deb822, Release
+from debian.deb822 import Deb822, Release, Sources
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
@@ -126,6 +126,7 @@ def _check_suite(reader: _Reader, folder: Path) -> None:
     listed = {
         folder / entry["name"]: (int(entry["size"]), entry["sha256"]) for entry in release["SHA256"]
     }
+    lists: dict[Path, bytes] = {}
     for path, (size, sha256) in listed.items():
         # The plain form is no file.
         if not path.suffix:
@@ -135,10 +136,22 @@ def _check_suite(reader: _Reader, folder: Path) -> None:
             continue
         text = unpack(path.suffix[1:], path.read_bytes())
         plain = path.with_suffix("")
+        lists[plain] = text
         if (len(text), sha256_bytes(text)) != listed[plain]:
             reader.fault(path, f"holds something else than {plain.name}")
+    for plain, text in lists.items():
+        if plain.name == "Sources":
+            _check_sources(reader, archive, text)
+            continue
         for stanza in Deb822.iter_paragraphs(text, use_apt_pkg=False):
             reader.expect_file(archive / stanza["Filename"], int(stanza["Size"]), stanza["SHA256"])
+
+
+def _check_sources(reader: _Reader, archive: Path, text: bytes) -> None:
+    for stanza in Sources.iter_paragraphs(text, use_apt_pkg=False):
+        for entry in stanza["Checksums-Sha256"]:
+            path = archive / stanza["Directory"] / entry["name"]
+            reader.expect_file(path, int(entry["size"]), entry["sha256"])
 
 
 def _check_repodata(reader: _Reader, folder: Path) -> None:

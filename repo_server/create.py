@@ -4,21 +4,15 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from opkg.errors import OpkgError
 from repo_server import catalog, openpgp, trust
 from repo_server.publish import publish
-from repo_server.repository import (
-    SETTINGS,
-    Progress,
-    Repository,
-    open_repository,
-    owner,
-    write_settings,
-)
+from repo_server.repository import Progress, Repository, open_repository, owner
+from repo_server.settings import SETTINGS, Settings, write_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +27,15 @@ class Created:
 
 
 def create(
-    directory: Path, origin: str, progress: Progress, *, now: datetime | None = None
+    directory: Path,
+    origin: str,
+    progress: Progress,
+    *,
+    database: str = "",
+    now: datetime | None = None,
 ) -> Created:
-    """Make a repository in `directory`, which must be empty or not there. Raises OpkgError."""
+    """Make a repository in `directory`, which must be empty or not there, with its catalog in the
+    empty `database` of a URL, else in a file. Raises OpkgError."""
     if not origin.isprintable() or not origin.strip():
         raise OpkgError("the origin must be one printable line", hint="for example: OSCAR")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
@@ -45,7 +45,9 @@ def create(
         )
     directory.mkdir(parents=True, exist_ok=True)
     try:
-        return _fill(directory, origin, progress, (now or datetime.now(UTC)).replace(microsecond=0))
+        return _fill(
+            directory, origin, database, progress, (now or datetime.now(UTC)).replace(microsecond=0)
+        )
     except BaseException:
         for entry in directory.iterdir():
             if entry.is_dir():
@@ -55,7 +57,9 @@ def create(
         raise
 
 
-def _fill(directory: Path, origin: str, progress: Progress, now: datetime) -> Created:
+def _fill(
+    directory: Path, origin: str, database: str, progress: Progress, now: datetime
+) -> Created:
     repository = Repository(directory=directory, origin=origin, fingerprints=())
     progress("making keys …")
     repository.private.mkdir(mode=0o700)
@@ -63,8 +67,9 @@ def _fill(directory: Path, origin: str, progress: Progress, now: datetime) -> Cr
     root = trust.create(repository.trust, now)
     repository.generation(1).parent.mkdir(parents=True)
     repository.pool.mkdir()
+    settings = Settings(origin=origin, openpgp=(fingerprint,), database=database)
+    write_settings(directory, settings)
     with catalog.opened(directory, fresh=True):
         pass
-    write_settings(replace(repository, fingerprints=(fingerprint,)))
     publish(open_repository(directory), progress, now=now)
     return Created(directory=str(directory), origin=origin, root=root, openpgp=fingerprint)

@@ -24,7 +24,7 @@ from opkg.target import Family, Target
 from repo_server import chunks
 from repo_server.draft import Digest, Draft, measure
 from repo_server.forms import PLAIN, joined
-from repo_server.package import Package, check_words
+from repo_server.package import SOURCE, Package, check_words
 
 STANZA = "stanza"
 COMPONENT = "main"
@@ -140,6 +140,9 @@ def write_suite(draft: Draft, session: Session, channel: str, targets: Sequence[
         path = f"{COMPONENT}/binary-{target.native_architecture}/Packages"
         forms = target.distribution.index_compression
         files |= _write_list(draft, session, folder, path, groups, forms)
+    path = f"{COMPONENT}/source/Sources"
+    groups = [group(channel, suite, SOURCE[Family.DEB])]
+    files |= _write_list(draft, session, folder, path, groups, forms)
     release = release_text(
         origin=draft.repository.origin,
         suite=suite,

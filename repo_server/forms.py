@@ -11,6 +11,7 @@ import gzip
 import lzma
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import zstandard
 
@@ -62,9 +63,15 @@ def _unknown(form: str) -> OpkgError:
 
 def joined(form: str, members: Iterable[bytes]) -> Iterator[bytes]:
     """One file's content from its members, none of which is empty."""
+    members = iter(members)
+    first = next(members, None)
+    if first is None:
+        # A file without a byte is none for apt.
+        return iter([member(form, b"")])
+    members = chain([first], members)
     # RFC 1952, chapter 2.2, and RFC 8878, chapter 3: members and frames follow one another, and
     # clients read them so. Of .xz, apt reads the first stream alone, but all of its blocks.
-    return _joined_xz(members) if form == "xz" else iter(members)
+    return _joined_xz(members) if form == "xz" else members
 
 
 def _joined_xz(members: Iterable[bytes]) -> Iterator[bytes]:
@@ -78,9 +85,6 @@ def _joined_xz(members: Iterable[bytes]) -> Iterator[bytes]:
             yield header
         yield stream[_XZ_HEADER : -_XZ_FOOTER - size]
         records.append(_record(index))
-    if not header:
-        yield lzma.compress(b"")
-        return
     index = b"\0" + _number(len(records)) + b"".join(records)
     index += bytes(-len(index) % 4)
     index += zlib.crc32(index).to_bytes(4, "little")

@@ -22,7 +22,7 @@ from repo_server.channels import needing, take_away
 from repo_server.package import tree_path
 from repo_server.publish import publish_within
 from repo_server.repository import Progress, Repository, changing
-from repo_server.tables import Content, Fragment, Offer, OfferedPackage, Placement
+from repo_server.tables import CompanionFile, Content, Fragment, Offer, OfferedPackage, Placement
 
 _PLAIN = {"synchronize_session": False}
 
@@ -114,23 +114,32 @@ def _forget(session: Session, oldest: int) -> None:
     session.execute(delete(OfferedPackage).where(~known), execution_options=_PLAIN)
     unplaced = Content.sha256.not_in(select(Placement.sha256))
     lost = select(Content.sha256).where(unplaced)
-    for holder in (Fragment, OfferedPackage):
-        session.execute(delete(holder).where(holder.sha256.in_(lost)), execution_options=_PLAIN)
+    for owner in (Fragment.sha256, OfferedPackage.sha256, CompanionFile.package):
+        query = delete(owner.class_).where(owner.in_(lost))
+        session.execute(query, execution_options=_PLAIN)
     session.execute(delete(Content).where(unplaced), execution_options=_PLAIN)
 
 
 def _sweep(repository: Repository, session: Session) -> tuple[int, int]:
     """Remove the packages that the catalog does not know from the disk, and return how many files
     and bytes that frees."""
-    query = select(Placement.channel, Placement.target, Content.family, Content.path)
+    placed = select(Placement.channel, Placement.target, Content.family)
+    placed = placed.select_from(Placement).join(Content)
     shown = {
         tree_path(family, channel, target, path)
-        for channel, target, family, path in session.execute(query.join(Content))
+        for query in (
+            placed.add_columns(Content.path),
+            placed.join(CompanionFile).add_columns(CompanionFile.path),
+        )
+        for channel, target, family, path in session.execute(query)
     }
     for path in _files(repository.packages):
         if str(path.relative_to(repository.packages)) not in shown:
             path.unlink()
-    known = set(session.scalars(select(Content.sha256)))
+    known = {
+        *session.scalars(select(Content.sha256)),
+        *session.scalars(select(CompanionFile.sha256)),
+    }
     files = freed = 0
     for path in _files(repository.pool):
         if path.name not in known:

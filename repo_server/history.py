@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import NamedTuple, cast
 
 from sqlalchemy import ColumnElement, CursorResult, func, select, update
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from repo_server.tables import Content, Generation, Offer, Placement, Shelf
@@ -84,9 +83,13 @@ def shelves(session: Session) -> list[tuple[str, str]]:
 
 def open_shelves(session: Session, names: Iterable[tuple[str, str]]) -> None:
     """Let pairs of channel and target have lists from now on."""
-    rows = [{"channel": channel, "target": target} for channel, target in names]
-    if rows:
-        session.execute(insert(Shelf).on_conflict_do_nothing(), rows)
+    there = shelves(session)
+    session.add_all(
+        Shelf(channel=channel, target=target)
+        for channel, target in names
+        if (channel, target) not in there
+    )
+    session.flush()
 
 
 def record(session: Session, generation: Generation, *, changed: bool) -> None:

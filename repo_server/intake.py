@@ -11,12 +11,12 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from opkg.errors import IntegrityError, OpkgError
-from opkg.manifest import Artifact
+from opkg.manifest import Artifact, SourceFile
 from opkg.target import Family, Target, known_targets
-from repo_server import catalog, debs, rpms
+from repo_server import catalog, debs, rpms, sources
 from repo_server.batch import Batch, Item, read_batch
 from repo_server.draft import flush_all
-from repo_server.package import Package, target_of
+from repo_server.package import Companion, Package, target_of
 from repo_server.repository import (
     Progress,
     Repository,
@@ -73,7 +73,10 @@ def _take_in(
     """The packages of `items`, by their paths. Those that the repository does not have are copied
     to the staging folder, signed where they need it, read, and noted in the catalog."""
     repository.staging.mkdir(mode=0o700)
-    digests = {item.path: _copy(item, repository.staging) for item in items}
+    digests = {
+        item.path: _copy(item.path, repository.staging, item.artifact, "its manifest")
+        for item in items
+    }
     packages: dict[str, Package] = {}
     fresh: dict[str, Item] = {}
     for item in items:
@@ -90,28 +93,29 @@ def _take_in(
     return {path: packages[digest] for path, digest in digests.items()}
 
 
-def _copy(item: Item, folder: Path) -> str:
+def _copy(
+    path: Path, folder: Path, meant: Artifact | SourceFile | Companion | None, of: str
+) -> str:
     """Copy a file into `folder` under its digest and return that. Raises IntegrityError where it
-    is not the file that its manifest means."""
+    is not the file that is `meant`, in the words of whom it is a file `of`."""
     digest = hashlib.sha256()
     copy = folder / "incoming"
     try:
-        with item.path.open("rb") as source, copy.open("wb") as sink:
+        with path.open("rb") as source, copy.open("wb") as sink:
             while data := source.read(_CHUNK):
                 digest.update(data)
                 sink.write(data)
     except OSError as error:
         if is_full(error):
             raise
-        raise OpkgError(f"cannot be copied: {error.strerror}", where=str(item.path)) from error
+        raise OpkgError(f"cannot be copied: {error.strerror}", where=str(path)) from error
     found, size = digest.hexdigest(), copy.stat().st_size
-    meant = item.artifact
     if meant and (meant.sha256, meant.size) != (found, size):
         raise IntegrityError(
-            f"not what its manifest says: it has SHA-256 {found} and {size} bytes, "
-            f"the manifest means {meant.sha256} and {meant.size}",
-            where=str(item.path),
-            hint="copy or build it again, together with its manifest",
+            f"not what {of} says: it has SHA-256 {found} and {size} bytes, "
+            f"meant are {meant.sha256} and {meant.size}",
+            where=str(path),
+            hint=f"copy or build it again, together with {of}",
         )
     copy.rename(folder / found)
     return found
@@ -132,7 +136,12 @@ def _read(repository: Repository, fresh: Mapping[str, Item]) -> dict[str, Packag
     packages = {}
     for digest, item in fresh.items():
         copy, where = repository.staging / digest, str(item.path)
-        if item.family is Family.DEB:
+        if item.path.suffix == sources.SUFFIX:
+            package = packages[digest] = sources.read_dsc(copy, digest, where=where)
+            for file in package.companions:
+                beside = item.path.with_name(Path(file.path).name)
+                _copy(beside, repository.staging, file, "its .dsc")
+        elif item.family is Family.DEB:
             packages[digest] = debs.read_deb(copy, digest, where=where)
         else:
             packages[digest] = rpms.read_rpm(copy, digest, where=where)
@@ -142,7 +151,7 @@ def _read(repository: Repository, fresh: Mapping[str, Item]) -> dict[str, Packag
 def _place(session: Session, channel: str, item: Item, package: Package) -> Added:
     """Put a package into the channel for its target, if nothing stands against that."""
     where = str(item.path)
-    if item.artifact:
+    if isinstance(item.artifact, Artifact):
         _compare(package, item.artifact, where)
     target = target_of(package, item.target, known_targets(), where)
     catalog.refuse_rival(session, package, channel, target, where=where)
@@ -176,12 +185,14 @@ def _offer(session: Session, channel: str, batch: Batch, packages: Mapping[Path,
     for path, manifest in batch.manifests:
         target = known_targets().find(manifest.target).name
         for info in manifest.opkgs:
-            parts = {
-                packages[path.parent / artifact.file].sha256: artifact.part
-                for artifact in manifest.artifacts
-                if artifact.opkg == info.name
-            }
-            if not catalog.offer(session, channel, target, info, parts):
+            here = [
+                (packages[path.parent / file.file].sha256, file)
+                for file in manifest.files
+                if file.opkg == info.name and path.parent / file.file in packages
+            ]
+            parts = {sha256: file.part for sha256, file in here if isinstance(file, Artifact)}
+            source = [sha256 for sha256, file in here if isinstance(file, SourceFile)]
+            if not catalog.offer(session, channel, target, info, parts, source):
                 raise OpkgError(
                     f"the OPKG {info.name} {info.version} for {target} is in the "
                     "repository with other content",
@@ -194,11 +205,13 @@ def _fill_pool(repository: Repository, packages: Iterable[Package]) -> None:
     """Move the staged packages into the pool, and on the disk, before the catalog names them."""
     placed: set[Path] = set()
     for package in packages:
-        copy = repository.staging / package.source_sha256
-        if copy.exists():
-            place = pool_path(repository.pool, package.sha256)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            copy.chmod(0o444)
-            copy.rename(place)
-            placed |= {place, place.parent, repository.pool}
+        files = {file.sha256: file.sha256 for file in package.companions}
+        for staged, sha256 in {package.source_sha256: package.sha256, **files}.items():
+            copy = repository.staging / staged
+            if copy.exists():
+                place = pool_path(repository.pool, sha256)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                copy.chmod(0o444)
+                copy.rename(place)
+                placed |= {place, place.parent, repository.pool}
     flush_all(placed)

@@ -13,9 +13,18 @@ from opkg.target import Family, Target, TargetTable
 # The folder of packages in an archive (deb), or in a repository (rpm).
 PACKAGES = {Family.DEB: "pool", Family.RPM: "packages"}
 # The architecture of source packages.
-SOURCE = "src"
+SOURCE = {Family.DEB: "source", Family.RPM: "src"}
 
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+:~^-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Companion:
+    """A further file of a package, one that a .dsc names; `path` is in the archive."""
+
+    path: str
+    size: int
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +32,7 @@ class Package:
     """A package as it will be published. `version` is spelled as the family does, with its epoch
     if there is one. `path` is where it goes in its archive (deb) or folder (rpm); `source_sha256`
     is the digest of the file before the repository signed it; `fragments` are the lists' entries
-    for it, by the list's name."""
+    for it, by the list's name; `companions` are its further files."""
 
     family: Family
     name: str
@@ -34,6 +43,7 @@ class Package:
     sha256: str
     source_sha256: str
     fragments: Mapping[str, str] = field(default_factory=dict)
+    companions: tuple[Companion, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.name} {self.version} {self.architecture}"
@@ -61,7 +71,7 @@ def target_of(package: Package, chosen: Target | None, table: TargetTable, where
     """The target of a package: the one chosen, or that whose tag ends the package's release (the
     longest tag that does), on the package's architecture. Raises OpkgError where none is right."""
     target = chosen or _tagged(package, table, where)
-    fitting = (target.native_architecture, target.independent, SOURCE)
+    fitting = (target.native_architecture, target.independent, SOURCE[target.family])
     if package.family is not target.family or package.architecture not in fitting:
         raise OpkgError(
             f"a {package.family.value} package for {package.architecture} does not fit the target "
@@ -85,6 +95,6 @@ def _tagged(package: Package, table: TargetTable, where: str) -> Target:
             hint="say which target it is for with --target",
         )
     platform = tags[max(tags, key=len)]
-    if package.architecture in ("all", "noarch", SOURCE):
+    if package.architecture in ("all", "noarch", SOURCE[package.family]):
         return table.find(platform)
     return table.find(f"{platform}-{table.canonical_architecture(package.architecture)}")

@@ -181,7 +181,7 @@ def _write(
 def _repositories(draft: Draft, session: Session, channel: str, target: Target) -> Iterator[str]:
     """The folders of a target's repositories: that of source packages once there was one."""
     yield rpms.group(channel, target.name, target.independent)
-    sources = rpms.group(channel, target.name, SOURCE)
+    sources = rpms.group(channel, target.name, SOURCE[Family.RPM])
     if chunks.count(session, [sources]) or (draft.before / sources).is_dir():
         yield sources
 

@@ -8,10 +8,8 @@ folders or in the catalog, is cleared away by the next command that changes the 
 from __future__ import annotations
 
 import errno
-import json
 import re
 import shutil
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,11 +19,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from opkg.errors import OpkgError
-from opkg.files import locked, write_atomic
-from repo_server import catalog, history
+from opkg.files import locked
+from repo_server import catalog, database, history
 from repo_server.openpgp import Keyring
+from repo_server.settings import read_settings
 
-SETTINGS = "opkg-repo.toml"
 LIVE = "live"
 CURRENT = "current"
 # The published tree's folders.
@@ -105,34 +103,10 @@ def pool_path(pool: Path, sha256: str) -> Path:
 
 def open_repository(directory: Path) -> Repository:
     """The repository in `directory`. Raises OpkgError where there is none."""
-    path = directory / SETTINGS
-    try:
-        settings = tomllib.loads(path.read_text())
-        return Repository(
-            directory=directory.absolute(),
-            origin=settings["origin"],
-            fingerprints=tuple(settings["openpgp"]),
-        )
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise OpkgError(
-            "there is no repository here",
-            where=str(directory),
-            hint=f"make one with: opkg-repo init {directory}",
-        ) from error
-    except (tomllib.TOMLDecodeError, KeyError) as error:
-        raise OpkgError(
-            f"not the settings of a repository: {error}",
-            where=str(path),
-            hint="it needs `origin` and `openpgp`, a list of its keys' fingerprints",
-        ) from error
-
-
-def write_settings(repository: Repository) -> None:
-    """Write the settings of a repository."""
-    # A JSON string is a TOML string too, and so are lists of them.
-    settings = {"origin": repository.origin, "openpgp": repository.fingerprints}
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
-    write_atomic(repository.directory / SETTINGS, "\n".join([*lines, ""]))
+    settings = read_settings(directory)
+    return Repository(
+        directory=directory.absolute(), origin=settings.origin, fingerprints=settings.openpgp
+    )
 
 
 def owner(repository: Repository) -> str:
@@ -162,6 +136,7 @@ def changing(repository: Repository, progress: Progress) -> Iterator[Session]:
         locked(repository.directory / ".lock", waiting=waiting),
         catalog.opened(repository.directory) as session,
     ):
+        database.hold(session, waiting)
         _clear_remains(repository, session)
         try:
             yield session

@@ -112,7 +112,7 @@ def read_rpm(path: Path, source_sha256: str, *, where: str) -> Package:
         name=found.name,
         version=release if found.epoch in (None, "", "0") else f"{found.epoch}:{release}",
         architecture=found.arch,
-        path=f"{SOURCES}/{place}" if found.arch == SOURCE else place,
+        path=f"{SOURCES}/{place}" if found.arch == SOURCE[Family.RPM] else place,
         size=path.stat().st_size,
         sha256=found.pkgId,
         source_sha256=source_sha256,
@@ -123,7 +123,7 @@ def read_rpm(path: Path, source_sha256: str, *, where: str) -> Package:
 def group(channel: str, target: str, architecture: str) -> str:
     """The group (see `chunks`) of a repository's packages: a target has two repositories, of
     built packages and of source packages."""
-    return f"rpm/{channel}/{target}{f'/{SOURCES}' if architecture == SOURCE else ''}"
+    return f"rpm/{channel}/{target}{f'/{SOURCES}' if architecture == SOURCE[Family.RPM] else ''}"
 
 
 def write_repodata(draft: Draft, session: Session, folder: str, target: Target) -> None:

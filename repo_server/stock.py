@@ -14,7 +14,7 @@ from opkg.target import Family, Target, known_targets
 from repo_server import catalog, chunks, debs, history, opds, rpms
 from repo_server.draft import Draft
 from repo_server.history import Pending, Row
-from repo_server.package import tree_path
+from repo_server.package import SOURCE, tree_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,10 @@ def take_changes(draft: Draft, session: Session) -> Changes:
         for row in one.come:
             path = tree_path(target.family, one.channel, target.name, row.path)
             draft.share_package(path, row.sha256)
+            if row.architecture == SOURCE[Family.DEB]:
+                for file in catalog.companions(session, row.sha256):
+                    path = tree_path(target.family, one.channel, target.name, file.path)
+                    draft.share_package(path, file.sha256)
         for group, come, gone in _groups(session, one, target):
             chunks.update(
                 session,

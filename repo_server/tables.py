@@ -8,7 +8,7 @@ have ended stay for as long as somebody may roll back to them.
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from opkg.spec import Part
@@ -17,6 +17,16 @@ from opkg.target import Family
 
 class Base(DeclarativeBase):
     """All tables."""
+
+
+def _leaving(table: str) -> Index:
+    """An index of the few rows that are leaving."""
+    return Index(
+        f"{table}_leaving",
+        "leaving",
+        sqlite_where=text("leaving = 1"),
+        postgresql_where=text("leaving"),
+    )
 
 
 class Content(Base):
@@ -30,11 +40,23 @@ class Content(Base):
     name: Mapped[str] = mapped_column(index=True)
     version: Mapped[str]
     architecture: Mapped[str]
-    size: Mapped[int]
+    size: Mapped[int] = mapped_column(BigInteger)
     path: Mapped[str] = mapped_column(index=True)
     fragments: Mapped[list[Fragment]] = relationship(
         order_by="Fragment.kind", cascade="all, delete-orphan"
     )
+    companions: Mapped[list[CompanionFile]] = relationship(order_by="CompanionFile.path")
+
+
+class CompanionFile(Base):
+    """A further file of a package, as the pool and the archive have it: one that a .dsc names.
+    Several packages may have the same."""
+
+    __tablename__ = "companions"
+    package: Mapped[str] = mapped_column(ForeignKey(Content.sha256), primary_key=True)
+    path: Mapped[str] = mapped_column(primary_key=True, index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
 
 
 class Fragment(Base):
@@ -59,7 +81,7 @@ class Placement(Base):
     leaving: Mapped[bool] = mapped_column(default=False)
     content: Mapped[Content] = relationship()
 
-    __table_args__ = (Index("placements_leaving", "leaving", sqlite_where=text("leaving = 1")),)
+    __table_args__ = (_leaving("placements"),)
 
     def again(self, channel: str) -> Placement:
         """A row that waits to show the same in `channel`."""
@@ -80,7 +102,7 @@ class Offer(Base):
     until: Mapped[int | None] = mapped_column(index=True)
     leaving: Mapped[bool] = mapped_column(default=False)
 
-    __table_args__ = (Index("offers_leaving", "leaving", sqlite_where=text("leaving = 1")),)
+    __table_args__ = (_leaving("offers"),)
 
     def again(self, channel: str) -> Offer:
         """A row that waits to show the same in `channel`."""

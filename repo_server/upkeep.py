@@ -22,8 +22,8 @@ from repo_server.repository import (
     changing,
     owner,
     pool_path,
-    write_settings,
 )
+from repo_server.settings import read_settings, write_settings
 from repo_server.tables import Generation, Placement
 
 
@@ -74,12 +74,14 @@ def repair(repository: Repository, progress: Progress) -> Report:
     with changing(repository, progress) as session:
         for row in catalog.placements(session, None):
             content = row.content
-            path = tree_path(content.family, row.channel, row.target, content.path)
-            pooled = pool_path(repository.pool, content.sha256)
-            shown = repository.packages / path
-            if row.since is not None:
-                _mend(pooled, shown, content.sha256)
-                _mend(shown, pooled, content.sha256)
+            files = {content.path: content.sha256}
+            files |= {file.path: file.sha256 for file in catalog.companions(session, row.sha256)}
+            for name, sha256 in files.items():
+                path = tree_path(content.family, row.channel, row.target, name)
+                pooled, shown = pool_path(repository.pool, sha256), repository.packages / path
+                if row.since is not None:
+                    _mend(pooled, shown, sha256)
+                    _mend(shown, pooled, sha256)
         publish_within(repository, session, progress, renewing=True)
     return check(repository.live)
 
@@ -112,6 +114,7 @@ def rotate_openpgp(repository: Repository, progress: Progress) -> tuple[str, Pub
         progress("making a key …")
         old = repository.fingerprints
         name = openpgp.generate(repository.keys.folder, owner(repository), now, voucher=old[-1])
+        settings = read_settings(repository.directory)
+        write_settings(repository.directory, replace(settings, openpgp=(*old, name)))
         changed = replace(repository, fingerprints=(*old, name))
-        write_settings(changed)
         return name, publish_within(changed, session, progress, renewing=True)

@@ -66,7 +66,7 @@ def commands_for(url: str, client: str) -> str:
     return html.unescape(block[1]) + "\n"
 
 
-def apt_client(folder: Path, tree: Path, url: str) -> Client:
+def apt_client(folder: Path, tree: Path, url: str, types: str = "deb") -> Client:
     """apt-get with a configuration, lists and a package database of its own."""
     for name in (
         "etc/apt.conf.d",
@@ -79,7 +79,7 @@ def apt_client(folder: Path, tree: Path, url: str) -> Client:
     key = folder / "key.asc"
     shutil.copy(tree / "keys/repository.asc", key)
     (folder / "etc/test.sources").write_text(
-        f"Types: deb\nURIs: {url}deb/testing\nSuites: debian-12\nComponents: main\n"
+        f"Types: {types}\nURIs: {url}deb/testing\nSuites: debian-12\nComponents: main\n"
         f"Signed-By: {key}\n"
     )
     settings = {

@@ -160,7 +160,7 @@ def test_files_of_earlier_generations_stay(make_repo, debs, rpms, tmp_path, buil
         for path in first
         if "by-hash" in path or "repodata/" in path or path.startswith("opd/")
     } - {path for path in first if path.endswith(("timestamp.json", "repomd.xml", ".asc", ".key"))}
-    assert len(named) == 2 + 3 + 4
+    assert len(named) == 2 + 2 + 3 + 4
     for number in range(1, KEPT):
         folder = tmp_path / str(number)
         folder.mkdir()
