@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
-from builder import cli_build, cli_specs
+from builder import cli_build, cli_specs, cli_trust
 from opkg.console import run_command
 
 
@@ -19,10 +21,12 @@ def cli() -> None:
     """
 
 
-for _command in (*cli_specs.COMMANDS, *cli_build.COMMANDS):
+for _command in (*cli_specs.COMMANDS, *cli_build.COMMANDS, *cli_trust.COMMANDS):
     cli.add_command(_command)
 
 
 def main() -> None:
     """Run opkgc and exit."""
+    # What steps make must not depend on who runs them.
+    os.umask(0o022)
     run_command(cli, name="opkgc", settings="opkgc.toml", env_prefix="OPKG")

@@ -15,7 +15,7 @@ from builder.build import Result
 from builder.compile import shell_command
 from builder.job import Job, Place, Status, status_of
 from builder.job import plan as plan_jobs
-from builder.options import DIRECTORIES, JSON, targets_named
+from builder.options import DIRECTORIES, JSON, SOURCES, replaced, targets_named
 from opkg.console import print_json, print_table, say, show_error
 from opkg.errors import OpkgError
 from opkg.native.mounts import enter_private_namespace
@@ -28,10 +28,6 @@ _TARGETS = click.option(
 _OUT = click.option(
     "-o", "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True,
     help="Where packages go, in a folder for each target.",
-)  # fmt: skip
-_SOURCES = click.option(
-    "--source", "sources", metavar="NAME=PATH", multiple=True,
-    help="Take this source from a folder or a file, whatever the recipe says.",
 )  # fmt: skip
 _ROOT = click.option(
     "--root", "place", type=click.Choice([place.value for place in Place]),
@@ -46,7 +42,7 @@ _ROOT = click.option(
 @DIRECTORIES
 @_TARGETS
 @_OUT
-@_SOURCES
+@SOURCES
 @_ROOT
 @JSON
 def plan(
@@ -59,7 +55,7 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show what a build would do, and do nothing."""
-    jobs = plan_jobs(directories, targets_named(targets), _replaced(sources), Place(place))
+    jobs = plan_jobs(directories, targets_named(targets), replaced(sources), Place(place))
     rows = [(job, status_of(job, out)) for job in jobs]
     if as_json:
         print_json([_row(job, status) for job, status in rows])
@@ -82,7 +78,7 @@ def plan(
     "-j", "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True,
     help="How many OPKGs to build at a time.",
 )  # fmt: skip
-@_SOURCES
+@SOURCES
 @_ROOT
 @click.option(
     "--lint/--no-lint", default=True, show_default=True,
@@ -105,7 +101,7 @@ def build(
     What was built from the same inputs is not built again. An OPKG that is not meant for a target
     is skipped; one that fails makes the exit status 1 and does not stop the others.
     """
-    planned = plan_jobs(directories, targets_named(targets), _replaced(sources), Place(place))
+    planned = plan_jobs(directories, targets_named(targets), replaced(sources), Place(place))
     results = builder.build(planned, out, workers=jobs, lint=lint, report=_report, say=say)
     failed = [result for result in results if result.status is Status.FAILED]
     if as_json:
@@ -133,13 +129,6 @@ def shell(directory: Path, target: str, out: Path, place: str) -> None:
     enter_private_namespace()
     line = shell_command(job, job.recipe, builder.failed_folder(job, out), say)
     sys.exit(attach(line))
-
-
-def _replaced(sources: Sequence[str]) -> dict[str, Path]:
-    pairs = [source.partition("=") for source in sources]
-    if bad := [text for text in sources if not all(text.partition("="))]:
-        raise click.BadParameter(f"“{bad[0]}” is not NAME=PATH", param_hint="--source")
-    return {name: Path(path) for name, _, path in pairs}
 
 
 def _report(result: Result) -> None:

@@ -13,6 +13,10 @@ from opkg.target import Target, known_targets
 DIRECTORIES = click.argument(
     "directories", metavar="DIR…", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
+SOURCES = click.option(
+    "--source", "sources", metavar="NAME=PATH", multiple=True,
+    help="Take this source from a folder or a file, whatever the recipe says.",
+)  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -20,3 +24,11 @@ def targets_named(names: Sequence[str]) -> list[Target]:
     """The targets of these names, each once. Raises OpkgError where there is none."""
     table = known_targets()
     return [table.find(name) for name in dict.fromkeys(names)]
+
+
+def replaced(sources: Sequence[str]) -> dict[str, Path]:
+    """The paths that SOURCES names, by the sources' names. Raises BadParameter."""
+    pairs = [source.partition("=") for source in sources]
+    if bad := [text for text in sources if not all(text.partition("="))]:
+        raise click.BadParameter(f"“{bad[0]}” is not NAME=PATH", param_hint="--source")
+    return {name: Path(path) for name, _, path in pairs}

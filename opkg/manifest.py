@@ -134,9 +134,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     records: tuple[Record, ...] = ()
 
     @property
+    def made(self) -> tuple[Artifact | SourceFile, ...]:
+        """What is the same whenever it is built again: packages, and source packages."""
+        return (*self.artifacts, *self.sources)
+
+    @property
     def files(self) -> tuple[Artifact | SourceFile, ...]:
         """All that lies beside the manifest."""
-        return (*self.artifacts, *self.sources, *self.records)
+        return (*self.made, *self.records)
 
 
 def read_manifest(path: Path) -> Manifest:
