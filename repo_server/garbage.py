@@ -22,7 +22,15 @@ from repo_server.channels import needing, take_away
 from repo_server.package import tree_path
 from repo_server.publish import publish_within
 from repo_server.repository import Progress, Repository, changing
-from repo_server.tables import CompanionFile, Content, Fragment, Offer, OfferedPackage, Placement
+from repo_server.tables import (
+    AdvisoryRow,
+    CompanionFile,
+    Content,
+    Fragment,
+    Offer,
+    OfferedPackage,
+    Placement,
+)
 
 _PLAIN = {"synchronize_session": False}
 
@@ -104,7 +112,7 @@ _ORDER: Mapping[Family, Callable[[Placement], Any]] = {
 
 def _forget(session: Session, oldest: int) -> None:
     """Let the catalog forget what no generation from `oldest` on shows."""
-    for table in (Placement, Offer):
+    for table in (Placement, Offer, AdvisoryRow):
         session.execute(delete(table).where(table.until <= oldest), execution_options=_PLAIN)
     known = exists().where(
         Offer.target == OfferedPackage.target,

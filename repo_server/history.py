@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple, cast
 
-from sqlalchemy import ColumnElement, CursorResult, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from repo_server.tables import Content, Generation, Offer, Placement, Shelf
+from repo_server.tables import AdvisoryRow, Content, Generation, Offer, Placement, Shelf
 
 # Generations that stay on the disk; files that the metadata of any of them names stay live …
 KEPT = 5
 # … and so do those that were live a moment ago, however many followed: a client may be using one.
 GRACE = timedelta(minutes=10)
 
-_TABLES = (Placement, Offer)
+_TABLES = (Placement, Offer, AdvisoryRow)
 # The session's objects need not follow: none is used after.
 _PLAIN = {"synchronize_session": False}
 
@@ -92,11 +92,15 @@ def open_shelves(session: Session, names: Iterable[tuple[str, str]]) -> None:
     session.flush()
 
 
-def record(session: Session, generation: Generation, *, changed: bool) -> None:
-    """Note a generation; where it `changed` anything, it shows what waited and not what left."""
-    session.add(generation)
-    for table in _TABLES if changed else ():
-        number = generation.number
+def advisories_change(session: Session) -> bool:
+    """Whether advisories wait to come or go."""
+    changing = or_(_waiting(AdvisoryRow), AdvisoryRow.leaving)
+    return session.scalar(select(AdvisoryRow.id).where(changing).limit(1)) is not None
+
+
+def turn(session: Session, number: int) -> None:
+    """Let generation `number` show what waited, and not what left."""
+    for table in _TABLES:
         for statement in (
             update(table).where(_waiting(table)).values(since=number),
             update(table).where(table.leaving).values(until=number, leaving=False),
@@ -177,5 +181,5 @@ def renewed(session: Session, number: int) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _waiting(table: type[Placement] | type[Offer]) -> ColumnElement[bool]:
+def _waiting(table: type[Placement] | type[Offer] | type[AdvisoryRow]) -> ColumnElement[bool]:
     return table.since.is_(None)

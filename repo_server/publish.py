@@ -108,7 +108,7 @@ def publish_within(
     _write(draft, session, changes, old=history.own_files(session, before), anew=renewed == date)
     _carry_over(draft, session)
     draft.settle()
-    _record(draft, session, renewed, changed=not renewing)
+    _record(draft, session, renewed)
     _show(draft)
     oldest = history.oldest_kept(session, number, date)
     for folder in draft.root.parent.iterdir():
@@ -157,11 +157,12 @@ def _write(
                 )
                 continue
             for target in of_platform:
+                changed = changes.advisories or changes.touch(channel, [target])
                 for path in _repositories(draft, session, channel, target):
                     folder(
                         f"{path}/repodata",
-                        changes.touch(channel, [target]),
-                        partial(rpms.write_repodata, draft, session, path, target),
+                        changed,
+                        partial(rpms.write_repodata, draft, session, path, channel, target),
                     )
                     draft.share(f"{path}/{PACKAGES[Family.RPM]}")
         if any(target.family is Family.DEB for target in targets):
@@ -195,7 +196,7 @@ def _carry_over(draft: Draft, session: Session) -> None:
             draft.link(path, origin)
 
 
-def _record(draft: Draft, session: Session, renewed: datetime, *, changed: bool) -> None:
+def _record(draft: Draft, session: Session, renewed: datetime) -> None:
     """Note the generation in the catalog."""
     row = Generation(
         number=draft.number,
@@ -203,7 +204,7 @@ def _record(draft: Draft, session: Session, renewed: datetime, *, changed: bool)
         renewed=renewed.isoformat(),
         files="\n".join(sorted(draft.lasting)),
     )
-    history.record(session, row, changed=changed)
+    session.add(row)
     session.commit()
 
 

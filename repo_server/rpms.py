@@ -5,7 +5,7 @@ read (repodata/, as createrepo_c makes it)."""
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from opkg.errors import IntegrityError, OpkgError
 from opkg.run import run
 from opkg.target import Family, Target
-from repo_server import chunks
+from repo_server import advisories, chunks
 from repo_server.draft import Digest, Draft, measure
 from repo_server.forms import PLAIN, joined, member
 from repo_server.openpgp import Keyring
@@ -29,6 +29,8 @@ LISTS = {
     "filelists": "filelists xmlns='http://linux.duke.edu/metadata/filelists'",
     "other": "otherdata xmlns='http://linux.duke.edu/metadata/other'",
 }
+# A fourth, where there are advisories.
+UPDATES = "updateinfo"
 CHANGELOG_ENTRIES = 10
 # The folder of the repository of source packages, in that of the built ones.
 SOURCES = "source"
@@ -126,7 +128,9 @@ def group(channel: str, target: str, architecture: str) -> str:
     return f"rpm/{channel}/{target}{f'/{SOURCES}' if architecture == SOURCE[Family.RPM] else ''}"
 
 
-def write_repodata(draft: Draft, session: Session, folder: str, target: Target) -> None:
+def write_repodata(
+    draft: Draft, session: Session, folder: str, channel: str, target: Target
+) -> None:
     """Write repodata/ into the `folder` of one of a target's repositories, which gives its group
     the name."""
     form = target.distribution.index_compression[0]
@@ -145,14 +149,26 @@ def write_repodata(draft: Draft, session: Session, folder: str, target: Target) 
             yield member(of, tail)
 
         text = measure(parts(PLAIN))
-        repodata, name = f"{folder}/repodata", f"-{kind}.xml.{form}"
-        path, data = draft.write_named(repodata, name, joined(form, parts(form)))
-        href = path.removeprefix(f"{folder}/")
-        repomd.set_record(_record(kind, href, data, text, draft.date))
+        written = _write_list(draft, folder, kind, form, joined(form, parts(form)))
+        repomd.set_record(_record(kind, *written, text, draft.date))
+    if not folder.endswith(f"/{SOURCES}"):
+        info = advisories.updateinfo(session, channel, target.name, draft.repository.origin)
+        if info is not None:
+            told = info.xml_dump().encode()
+            written = _write_list(draft, folder, UPDATES, form, [member(form, told)])
+            repomd.set_record(_record(UPDATES, *written, measure([told]), draft.date))
     described = repomd.xml_dump()
     draft.write(f"{folder}/repodata/repomd.xml", described)
     draft.write(f"{folder}/repodata/repomd.xml.asc", draft.keys.detached(described))
     draft.write(f"{folder}/repodata/repomd.xml.key", draft.keys.public)
+
+
+def _write_list(
+    draft: Draft, folder: str, kind: str, form: str, parts: Iterable[bytes]
+) -> tuple[str, Digest]:
+    """Write one list, and return its path in the repository and its digest."""
+    path, data = draft.write_named(f"{folder}/repodata", f"-{kind}.xml.{form}", parts)
+    return path.removeprefix(f"{folder}/"), data
 
 
 def _record(

@@ -19,13 +19,15 @@ from repo_server.package import SOURCE, tree_path
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What changes, by channel and target, and the channels whose offers change."""
+    """What changes, by channel and target; the channels whose offers change; and whether
+    advisories do."""
 
     packages: tuple[Pending, ...] = ()
     indexes: frozenset[str] = frozenset()
+    advisories: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.packages or self.indexes)
+        return bool(self.packages or self.indexes or self.advisories)
 
     def touch(self, channel: str, targets: Sequence[Target]) -> bool:
         """Whether a list that is for one of `targets` changes."""
@@ -34,7 +36,8 @@ class Changes:
 
 
 def take_changes(draft: Draft, session: Session) -> Changes:
-    """Take all that waits into the chunks of the lists and into the folders of packages."""
+    """Take all that waits into the chunks of the lists and into the folders of packages, and let
+    the catalog say that the draft shows it."""
     packages = history.pending_packages(session)
     history.open_shelves(session, ((one.channel, one.target) for one in packages))
     table = known_targets()
@@ -66,7 +69,9 @@ def take_changes(draft: Draft, session: Session) -> Changes:
             forms=(),
             render=lambda keys: opds.render(session, keys),
         )
-    return Changes(packages=tuple(packages), indexes=frozenset(offers))
+    advisories = history.advisories_change(session)
+    history.turn(session, draft.number)
+    return Changes(packages=tuple(packages), indexes=frozenset(offers), advisories=advisories)
 
 
 def _render(session: Session) -> chunks.Render:

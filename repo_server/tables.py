@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The catalog's tables.
 
-A placement or an offer is shown by the generations from `since` on, and no longer from `until` on.
-Without `since` it waits for the next publication to be shown; with `leaving`, to go. Rows that
-have ended stay for as long as somebody may roll back to them.
+A placement, an offer or an advisory is shown by the generations from `since` on, and no longer
+from `until` on. Without `since` it waits for the next publication to be shown; with `leaving`, to
+go. Rows that have ended stay for as long as somebody may roll back to them.
 """
 
 from __future__ import annotations
@@ -125,6 +125,18 @@ class OfferedPackage(Base):
     sha256: Mapped[str] = mapped_column(ForeignKey(Content.sha256), primary_key=True, index=True)
     part: Mapped[Part | None]
     content: Mapped[Content] = relationship()
+
+
+class AdvisoryRow(Base):
+    """An advisory by its id (`name`); `text` is JSON. See `repo_server.advisories`."""
+
+    __tablename__ = "advisories"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(index=True)
+    text: Mapped[str]
+    since: Mapped[int | None]
+    until: Mapped[int | None]
+    leaving: Mapped[bool] = mapped_column(default=False)
 
 
 class Shelf(Base):

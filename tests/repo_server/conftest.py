@@ -252,12 +252,15 @@ class Repo:
 
     def run(self, command: str, *arguments: str | Path, status: int = 0) -> tuple[str, str]:
         """Run a command to its end, expect its exit status, and return what it said."""
-        done = forked("repo_server", command, self.directory, *arguments)
+        # Of a group of commands, the folder comes after the second word.
+        place = 1 if command in ("advisory",) else 0
+        words = [*arguments[:place], self.directory, *arguments[place:]]
+        done = forked("repo_server", command, *words)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout, done.stderr
 
     def json(self, command: str, *arguments: str | Path, status: int = 0) -> Any:
-        return json.loads(self.run(command, "--json", *arguments, status=status)[0])
+        return json.loads(self.run(command, *arguments, "--json", status=status)[0])
 
     def refusal(self, *arguments: str | Path) -> str:
         """The one error with which `add` refuses these arguments, leaving everything as it was."""
