@@ -133,10 +133,12 @@ def _check(url: str, channel: str, name: str) -> None:
             )
 
 
-def remove(state: State, name: str) -> None:
-    """Forget a repository. What was installed from it stays."""
-    state.oda.delete(find(state, name))
+def remove(state: State, name: str) -> Repository:
+    """Forget a repository, and return what it was. What was installed from it stays."""
+    row = find(state, name)
+    state.oda.delete(row)
     shutil.rmtree(state.repositories / name, ignore_errors=True)
+    return row
 
 
 def find(state: State, name: str) -> Repository:

@@ -47,6 +47,9 @@ class Settings:
 
 pass_settings = click.make_pass_decorator(Settings)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+PARSABLE = click.option(
+    "--parsable", is_flag=True, help="Print it as the first OPD did, for scripts that read that."
+)
 NAMES = click.argument("names", metavar="NAME…", nargs=-1, required=True)
 IN_HEADNODE = click.option("--headnode", "on_headnode", is_flag=True, help="In the headnode.")
 IN_IMAGE = click.option(

@@ -10,7 +10,7 @@ import click
 from rich.filesize import decimal
 
 from opd.image_tools import Facts
-from opd.oda import Transaction
+from opd.oda import Repository, Transaction
 from opd.place import Place, opkg_of
 from opd.plan import Plan
 from opd.repository import Known
@@ -36,6 +36,22 @@ def newest(known: Sequence[Known]) -> dict[str, tuple[Known, list[Offer]]]:
             elif entry is found[name][0] and _version(offer) == _version(found[name][1][0]):
                 found[name][1].append(offer)
     return dict(sorted(found.items()))
+
+
+def opkg_names(known: Known) -> list[str]:
+    """The OPKGs that a repository offers."""
+    return sorted({offer.opkg.name for offer in known.index.offers})
+
+
+def repository(row: Repository) -> dict[str, object]:
+    """A repository, for --json."""
+    return {
+        "name": row.name,
+        "url": row.url,
+        "channel": row.channel,
+        "root_sha256": row.root_sha256,
+        "mirrors": row.mirrors.split(),
+    }
 
 
 def _version(offer: Offer) -> Version:

@@ -22,7 +22,12 @@ def relation(kind: Kind, name: str, bound: str = "") -> OpkgRelation:
 
 
 def offer(
-    name: str, version: str, *relations: OpkgRelation, target: str = TARGET, tag: str = "~deb12"
+    name: str,
+    version: str,
+    *relations: OpkgRelation,
+    target: str = TARGET,
+    tag: str = "~deb12",
+    summary: str = "",
 ) -> Offer:
     """An OPKG with its three parts."""
     return Offer(
@@ -31,7 +36,7 @@ def offer(
             name=name,
             version=version,
             category="included",
-            summary=f"The OPKG {name}",
+            summary=summary or f"The OPKG {name}",
             description="First paragraph.\n\nSecond.",
             licence="GPL",
             groups=("System",),
@@ -66,7 +71,11 @@ def known(
     )
     return Known(
         repository=Repository(
-            name=name, url="http://host.example/top", channel="stable", root_sha256="0" * 64
+            name=name,
+            url="http://host.example/top",
+            channel="stable",
+            root_sha256="0" * 64,
+            mirrors="",
         ),
         index=Index(
             format=1,

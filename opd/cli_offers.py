@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""opd's commands about repositories and what they offer."""
+"""opd's commands about what the repositories offer."""
 
 from __future__ import annotations
 
@@ -11,100 +11,28 @@ import click
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from opd import repository, show
+from opd import older, repository, show
 from opd.download import Progress as ProgressCall
 from opd.download import Wish, fetch_all
 from opd.place import headnode
-from opd.settings import JSON, NAMES, Settings, pass_settings
+from opd.settings import JSON, NAMES, PARSABLE, Settings, pass_settings
 from opkg.console import print_json, print_table, say, stderr
 from opkg.errors import OpkgError
 from opkg.index import Offer
 from opkg.target import known_targets
 
 
-@click.group("repo")
-def repo() -> None:
-    """Say which repositories are trusted."""
-
-
-@repo.command("add")
-@click.argument("url")
-@click.option(
-    "--root-key", metavar="FILE|FINGERPRINT", required=True,
-    help="The repository's TUF root metadata, or its SHA-256 as opkg-repo init prints it.",
-)  # fmt: skip
-@click.option(
-    "--channel", metavar="C", default="stable", show_default=True, help="Which line of releases."
-)
-@click.option("--name", help="What to call it here; otherwise its host and channel.")
-@click.option(
-    "--mirror", "mirrors", metavar="URL", multiple=True,
-    help="A copy of it, for downloads; may be given again.",
-)  # fmt: skip
-@pass_settings
-def repo_add(
-    settings: Settings,
-    url: str,
-    root_key: str,
-    channel: str,
-    name: str | None,
-    mirrors: Sequence[str],
-) -> None:
-    """Trust a repository, from its pinned key on."""
-    known = repository.add(
-        settings.open(),
-        url,
-        channel=channel,
-        root_key=root_key,
-        name=repository.default_name(url, channel) if name is None else name,
-        mirrors=mirrors,
-    )
-    _say_what_it_has(known)
-
-
-def _say_what_it_has(known: repository.Known) -> None:
-    count = len({offer.opkg.name for offer in known.index.offers})
-    things = f"{count} OPKG{'' if count == 1 else 's'}"
-    say(f"{known.repository.name}: verified, generation {known.index.generation}, {things}")
-
-
-@repo.command("list")
-@JSON
-@pass_settings
-def repo_list(settings: Settings, *, as_json: bool) -> None:
-    """List the trusted repositories."""
-    rows = settings.open().oda.repositories()
-    if as_json:
-        fields = ("name", "url", "channel", "root_sha256", "mirrors")
-        print_json([{field: getattr(row, field) for field in fields} for row in rows])
-        return
-    print_table(["NAME", "CHANNEL", "URL"], [[row.name, row.channel, row.url] for row in rows])
-
-
-@repo.command("remove")
-@click.argument("name")
-@pass_settings
-def repo_remove(settings: Settings, name: str) -> None:
-    """Trust a repository no longer. What was installed from it stays."""
-    repository.remove(settings.open(), name)
-    say(f"{name}: trusted no longer")
-
-
-@click.command()
-@pass_settings
-def update(settings: Settings) -> None:
-    """Ask all repositories what they offer now, and verify it."""
-    state = settings.open()
-    for row in repository.trusted(state):
-        _say_what_it_has(repository.refresh(state, row))
-
-
 @click.command("list")
+@PARSABLE
 @JSON
 @pass_settings
-def list_(settings: Settings, *, as_json: bool) -> None:
+def list_(settings: Settings, *, parsable: bool, as_json: bool) -> None:
     """List the OPKGs that the repositories offer."""
-    _print_offers(settings, (), as_json=as_json)
+    if parsable:
+        for known, offers in show.newest(repository.load_all(settings.open())).values():
+            click.echo(older.package_line(known, offers))
+    else:
+        _print_offers(settings, (), as_json=as_json)
 
 
 @click.command()
@@ -164,9 +92,16 @@ def info(settings: Settings, name: str, *, as_json: bool) -> None:
     help="Into this folder; otherwise into the current one.",
 )  # fmt: skip
 @click.option("--offline", is_flag=True, help="From the cache alone.")
+@JSON
 @pass_settings
 def download(
-    settings: Settings, names: Sequence[str], target: str | None, out: Path, *, offline: bool
+    settings: Settings,
+    names: Sequence[str],
+    target: str | None,
+    out: Path,
+    *,
+    offline: bool,
+    as_json: bool,
 ) -> None:
     """Fetch OPKGs' packages as files, and install nothing.
 
@@ -178,8 +113,15 @@ def download(
     wishes = [wish for name in dict.fromkeys(names) for wish in _wishes(known, name, chosen.name)]
     with _bars(wishes) as progress:
         paths = fetch_all(wishes, out, state.downloads, progress, offline=offline)
-    for path in paths:
-        click.echo(str(path))
+    if as_json:
+        print_json(
+            [
+                {"path": path, "size": wish.size, "sha256": wish.sha256}
+                for path, wish in zip(paths, wishes, strict=True)
+            ]
+        )
+    else:
+        click.echo("".join(f"{path}\n" for path in paths), nl=False)
 
 
 @contextmanager
@@ -233,4 +175,4 @@ def _wishes(known: Sequence[repository.Known], name: str, target: str) -> list[W
     )
 
 
-COMMANDS = (repo, update, list_, search, info, download)
+COMMANDS = (list_, search, info, download)
