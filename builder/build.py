@@ -3,62 +3,40 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder import linters
 from builder.compile import Compiled, follow_recipe
 from builder.deb_writer import deb_bytes, deb_name
-from builder.inputs import tool_versions
-from builder.job import Job, Status, status_of
-from builder.rpm_writer import rpm_bytes, rpm_name
-from opkg.document import encode
-from opkg.errors import CommandError, OpkgError
-from opkg.files import locked, sha256_file, write_atomic
-from opkg.manifest import (
-    NAME,
-    Artifact,
-    Manifest,
-    OpkgInfo,
-    Record,
-    SourceFile,
-    read_manifest,
+from builder.job import Job, Result, Status
+from builder.made import Files, Made
+from builder.out import (
+    failed_folder,
+    keep,
+    log_folder,
+    packages_of,
+    scratch,
+    standing,
+    status_of,
 )
+from builder.rpm_writer import rpm_bytes, rpm_name
+from builder.schedule import Event, follow
+from opkg.errors import CommandError, OpkgError
+from opkg.files import sha256_file
+from opkg.manifest import Artifact, InputPackage, Manifest, Record, SourceFile
 from opkg.native.mounts import enter_private_namespace
-from opkg.resolve import native_version, opkg_info
+from opkg.resolve import native_version
 from opkg.run import end_all
 from opkg.spec import Part
 from opkg.target import Family
 
 RECIPE = "recipe"  # the folder that a recipe is followed in
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """What became of a job; `error` where it failed."""
-
-    job: Job
-    status: Status
-    artifacts: tuple[Artifact, ...] = ()
-    error: OpkgError | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Made:
-    """What a job made, each with the path at which it lies so far."""
-
-    artifacts: tuple[tuple[Artifact, Path], ...]
-    sources: tuple[tuple[SourceFile, Path], ...] = ()
-    records: tuple[tuple[Record, Path], ...] = ()
-
-    @property
-    def files(self) -> list[tuple[Artifact | SourceFile, Path]]:
-        return [*self.artifacts, *self.sources, *self.records]
 
 
 def build(
@@ -67,25 +45,27 @@ def build(
     *,
     workers: int,
     lint: bool,
-    report: Callable[[Result], None],
+    tell: Callable[[Event], None],
     say: Callable[[str], None],
 ) -> list[Result]:
-    """Do the jobs, `workers` at a time, and write each target's manifest. One that fails does
-    not stop the others. `report` is called as each ends. With `lint`, lintian and rpmlint look at
-    what recipes gave, and what they call an error is one. `say` hears of what takes long."""
+    """Do the jobs, `workers` at a time, and write each target's manifest. One that fails stops
+    only those that need it. `tell` is called as each begins and ends, from several threads. With
+    `lint`, lintian and rpmlint look at what recipes gave, and what they call an error is one.
+    `say` hears of what takes long. Raises OpkgError where a manifest is damaged."""
+    out = out.absolute()
     if any(job.in_root for job in jobs):
         # Build roots are mounted while they are made; threads share what is mounted before.
         enter_private_namespace()
+    before = {name: standing(out, name) for name in {job.target.name for job in jobs}}
 
-    def do(job: Job) -> Result:
-        result = _do(job, out, say, lint=lint)
-        report(result)
-        return result
+    def ended(result: Result) -> None:
+        job, worker, now = result.job, result.worker, time.time()
+        tell(Event(what="ended", job=job, worker=worker, at=now, result=result))
 
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(do, job) for job in jobs]
+    doing = _Doing(out=out, before=before, lint=lint, tell=tell, say=say)
+    with ThreadPoolExecutor(workers, "worker") as pool:
         try:
-            return [future.result() for future in futures]
+            return follow(jobs, pool, doing.do, ended)
         except BaseException:
             # Interrupted: nothing further begins, and what other threads run is killed.
             pool.shutdown(wait=False, cancel_futures=True)
@@ -93,41 +73,53 @@ def build(
             raise
 
 
-def _do(job: Job, out: Path, say: Callable[[str], None], *, lint: bool) -> Result:
-    try:
-        status = status_of(job, out)
-        if status is not Status.BUILT:
-            return Result(job=job, status=status)
-        folder = out.absolute() / job.target.name
-        folder.mkdir(parents=True, exist_ok=True)
-        # Beside the result, so that moving a finished package into place is a rename.
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as work:
-            logs, failed = folder / "logs" / job.opkg.name, failed_folder(job, out)
+@dataclass(frozen=True, kw_only=True)
+class _Doing:
+    """How the jobs of a run are done; `before` is what stood in OUT when it began, by target."""
+
+    out: Path
+    before: Mapping[str, Manifest | None]
+    lint: bool
+    tell: Callable[[Event], None]
+    say: Callable[[str], None]
+
+    def do(self, job: Job) -> Result:
+        """Do one job, in any thread."""
+        worker, begun, start = threading.current_thread().name, time.time(), time.monotonic()
+        try:
+            status = status_of(job, self.out, self.before[job.target.name])
+            if status is not Status.BUILT:
+                return Result(job=job, status=status)
+            self.tell(Event(what="started", job=job, worker=worker, at=begun))
+            result = Result(job=job, status=status, artifacts=self._build(job))
+        except OpkgError as error:
+            result = Result(job=job, status=Status.FAILED, error=error)
+        except OSError as fault:
+            where = str(fault.filename or self.out)
+            failure = OpkgError(fault.strerror or str(fault), where=where)
+            result = Result(job=job, status=Status.FAILED, error=failure)
+        return replace(result, worker=worker, seconds=time.monotonic() - start)
+
+    def _build(self, job: Job) -> tuple[Artifact, ...]:
+        folder, failed = self.out / job.target.name, failed_folder(job, self.out)
+        with scratch(folder) as work:
             shutil.rmtree(failed, ignore_errors=True)
+            used = packages_of(job.uses, job.target.name, self.out)
             try:
-                made = _make(job, Path(work), logs, say)
+                made = make(job, used, work, log_folder(job, self.out), self.say)
             except CommandError:
-                if (Path(work) / RECIPE).exists():
+                if (work / RECIPE).exists():
                     failed.parent.mkdir(exist_ok=True)
-                    (Path(work) / RECIPE).rename(failed)
+                    (work / RECIPE).rename(failed)
                 raise
-            if lint and job.recipe:
+            if self.lint and job.recipe:
                 linters.check(job.target.family, [path for _, path in made.artifacts])
-            return Result(job=job, status=status, artifacts=_keep(job, made, folder))
-    except OpkgError as error:
-        return Result(job=job, status=Status.FAILED, error=error)
-    except OSError as fault:
-        failure = OpkgError(fault.strerror or str(fault), where=str(fault.filename or out))
-        return Result(job=job, status=Status.FAILED, error=failure)
+            return keep(job, made, folder)
 
 
-def failed_folder(job: Job, out: Path) -> Path:
-    """Where the steps of a build that failed have left what they made."""
-    return out / job.target.name / "failed" / job.opkg.name
-
-
-def _make(job: Job, work: Path, logs: Path, say: Callable[[str], None]) -> _Made:
-    """Make a job's packages below `work`."""
+def make(job: Job, used: Files, work: Path, logs: Path, say: Callable[[str], None]) -> Made:
+    """Make a job's packages below `work`; those of other jobs that its recipe is followed with
+    are `used`. Raises OpkgError."""
     made = []
     for package in job.packages:
         if job.target.family is Family.DEB:
@@ -138,14 +130,15 @@ def _make(job: Job, work: Path, logs: Path, say: Callable[[str], None]) -> _Made
         path.write_bytes(data)
         made.append((_artifact(job, package.part, package.name, package.architecture, path), path))
     if not job.recipe or not job.recipe.package:
-        return _Made(artifacts=tuple(made))
+        return Made(artifacts=tuple(made))
     (work / RECIPE).mkdir()
-    compiled = follow_recipe(job, job.recipe, work / RECIPE, logs, say)
+    compiled = follow_recipe(job, job.recipe, used, work / RECIPE, logs, say)
     made += [(_artifact(job, None, *_named(path), path), path) for path in compiled.packages]
-    return _Made(
+    return Made(
         artifacts=tuple(made),
         sources=_sources(job, compiled),
         records=(_installed(job, compiled.installed),),
+        used=tuple(InputPackage(file=a.file, sha256=a.sha256) for a, _ in used),
     )
 
 
@@ -195,49 +188,3 @@ def _installed(job: Job, path: Path) -> tuple[Record, Path]:
         sha256=sha256_file(path),
     )
     return record, path
-
-
-def _keep(job: Job, made: _Made, folder: Path) -> tuple[Artifact, ...]:
-    """Move finished packages into the target's folder and enter them in its manifest; what the
-    manifest had of this OPKG goes."""
-    with locked(folder / ".lock"):
-        path = folder / NAME
-        old = read_manifest(path) if path.exists() else None
-        for new, origin in made.files:
-            place = folder / new.file
-            place.parent.mkdir(exist_ok=True)
-            shutil.move(origin, place)
-            place.chmod(0o644)
-            if os.geteuid() == 0:
-                os.chown(place, 0, 0)
-        manifest = _manifest(job, old, made)
-        write_atomic(path, encode(manifest))
-        kept = {entry.file for entry in manifest.files}
-        for entry in old.files if old else ():
-            if entry.file not in kept:
-                (folder / entry.file).unlink(missing_ok=True)
-    return tuple(artifact for artifact, _ in made.artifacts)
-
-
-def _manifest(job: Job, old: Manifest | None, made: _Made) -> Manifest:
-    name = job.opkg.name
-    infos: list[OpkgInfo] = [info for info in old.opkgs if info.name != name] if old else []
-    inputs = [entry for entry in old.inputs if entry.opkg != name] if old else []
-    artifacts = [entry for entry in old.artifacts if entry.opkg != name] if old else []
-    sources = [entry for entry in old.sources if entry.opkg != name] if old else []
-    records = [entry for entry in old.records if entry.opkg != name] if old else []
-    infos.append(opkg_info(job.opkg, job.target))
-    inputs.append(job.input)
-    artifacts += [artifact for artifact, _ in made.artifacts]
-    sources += [source for source, _ in made.sources]
-    records += [record for record, _ in made.records]
-    return Manifest(
-        format=1,
-        target=job.target.name,
-        tools=tool_versions(),
-        inputs=tuple(sorted(inputs, key=lambda entry: entry.opkg)),
-        opkgs=tuple(sorted(infos, key=lambda info: info.name)),
-        artifacts=tuple(sorted(artifacts, key=lambda artifact: artifact.file)),
-        sources=tuple(sorted(sources, key=lambda source: source.file)),
-        records=tuple(sorted(records, key=lambda record: record.file)),
-    )

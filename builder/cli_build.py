@@ -11,11 +11,12 @@ from pathlib import Path
 import click
 
 from builder import build as builder
-from builder.build import Result
 from builder.compile import shell_command
-from builder.job import Job, Place, Status, status_of
-from builder.job import plan as plan_jobs
+from builder.job import Job, Place, Result, Status
 from builder.options import DIRECTORIES, JSON, SOURCES, replaced, targets_named
+from builder.out import log_folder, standing, status_of
+from builder.plan import plan as plan_jobs
+from builder.schedule import Event
 from opkg.console import print_json, print_table, say, show_error
 from opkg.errors import OpkgError
 from opkg.native.mounts import enter_private_namespace
@@ -56,7 +57,8 @@ def plan(
 ) -> None:
     """Show what a build would do, and do nothing."""
     jobs = plan_jobs(directories, targets_named(targets), replaced(sources), Place(place))
-    rows = [(job, status_of(job, out)) for job in jobs]
+    before = {name: standing(out, name) for name in {job.target.name for job in jobs}}
+    rows = [(job, status_of(job, out, before[job.target.name])) for job in jobs]
     if as_json:
         print_json([_row(job, status) for job, status in rows])
         return
@@ -98,12 +100,23 @@ def build(
 ) -> None:
     """Build packages and a manifest for each target, under OUT/TARGET/.
 
+    An OPKG whose recipe requires what another one makes is built after that, with its packages.
     What was built from the same inputs is not built again. An OPKG that is not meant for a target
-    is skipped; one that fails makes the exit status 1 and does not stop the others.
+    is skipped; one that fails makes the exit status 1 and stops only those that need it.
     """
     planned = plan_jobs(directories, targets_named(targets), replaced(sources), Place(place))
-    results = builder.build(planned, out, workers=jobs, lint=lint, report=_report, say=say)
-    failed = [result for result in results if result.status is Status.FAILED]
+    failed: list[Result] = []
+
+    def tell(event: Event) -> None:
+        if event.result:
+            _report(event.result)
+            failed.extend([event.result] if event.result.error else [])
+
+    try:
+        results = builder.build(planned, out, workers=jobs, lint=lint, tell=tell, say=say)
+    finally:
+        for result in failed:
+            _explain(result, out)
     if as_json:
         print_json([_row(result.job, result.status) for result in results])
     counts = {status: sum(r.status is status for r in results) for status in Status}
@@ -127,16 +140,25 @@ def shell(directory: Path, target: str, out: Path, place: str) -> None:
     if job.recipe is None:
         raise OpkgError(f"{job.opkg.name} has no recipe", where=str(directory))
     enter_private_namespace()
-    line = shell_command(job, job.recipe, builder.failed_folder(job, out), say)
+    line = shell_command(job, job.recipe, out, say)
     sys.exit(attach(line))
 
 
 def _report(result: Result) -> None:
     job = result.job
-    made = f"  {len(result.artifacts)} packages" if result.artifacts else ""
-    say(f"{result.status.value:<9}  {job.opkg.name} {job.opkg.version}  {job.target.name}{made}")
+    more = f"  {len(result.artifacts)} packages" if result.artifacts else ""
+    if result.missing:
+        more = "  for want of " + ", ".join(name.partition("/")[2] for name in result.missing)
+    say(f"{result.status.value:<9}  {job.opkg.name} {job.opkg.version}  {job.target.name}{more}")
+
+
+def _explain(result: Result, out: Path) -> None:
+    """Why something failed, and where to read more."""
     if result.error:
-        show_error(result.error, job.opkg.name)
+        show_error(result.error, result.job.opkg.name)
+    logs = log_folder(result.job, out)
+    if logs.is_dir():
+        say(f"  all logs: {logs}")
 
 
 def _row(job: Job, status: Status) -> dict[str, object]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from builder.deb_tools import pack_debs
 from builder.inputs import installed_in
 from builder.job import Job
+from builder.made import Files
+from builder.out import failed_folder, packages_of
 from builder.room import Room
 from builder.roots import build_root
 from builder.rpm_tools import pack_rpms
@@ -31,6 +33,9 @@ from opkg.native.system import HOST
 from opkg.recipe import NAME, Recipe
 from opkg.target import Family
 
+# In the folder of a build: the ids of the jobs whose packages it is done with.
+_USED = "used"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
@@ -43,13 +48,16 @@ class Compiled:
 
 
 def follow_recipe(
-    job: Job, recipe: Recipe, work: Path, logs: Path, say: Callable[[str], None]
+    job: Job, recipe: Recipe, used: Files, work: Path, logs: Path, say: Callable[[str], None]
 ) -> Compiled:
     """Get the sources, run the steps and pack what they stage, below the empty folder `work`;
-    each step's output is in `logs`. Raises OpkgError."""
+    each step's output is in `logs`. What the recipe requires may be among the packages `used`.
+    Raises OpkgError."""
     _check_machine(job, recipe)
     shutil.rmtree(logs, ignore_errors=True)
-    doing = _work(job, recipe, work, logs, say)
+    # For a shell, if it fails.
+    (work / _USED).write_text("\n".join(job.uses))
+    doing = _work(job, recipe, used, work, logs, say)
     prepare(doing, job.replaced)
     archive_sources(doing, work / "sources.tar.gz")
     follow(doing)
@@ -63,26 +71,30 @@ def follow_recipe(
     return Compiled(packages=tuple(packages), sources=tuple(sources), installed=installed)
 
 
-def shell_command(job: Job, recipe: Recipe, failed: Path, say: Callable[[str], None]) -> list[str]:
-    """The command line of a shell where the steps of a build that failed were run: the folder
-    `failed` has what they left. Raises OpkgError where there is none."""
+def shell_command(job: Job, recipe: Recipe, out: Path, say: Callable[[str], None]) -> list[str]:
+    """The command line of a shell where the steps of a build into `out` that failed were run.
+    Raises OpkgError where there is none."""
+    failed = failed_folder(job, out)
     if not failed.exists():
         raise OpkgError(
             f"no build of {job.opkg.name} for {job.target.name} has failed here",
             where=str(failed),
             hint="name the folder of the build by --out; a build that succeeds leaves nothing",
         )
-    doing = _work(job, recipe, failed.absolute(), failed, say)
+    used = packages_of((failed / _USED).read_text().split(), job.target.name, out)
+    doing = _work(job, recipe, used, failed.absolute(), failed, say)
     cwd = doing.room.inside(doing.room.sources)
     environment = {**step_environment(doing), "TERM": os.environ.get("TERM", "dumb")}
     return doing.room.command(["bash"], cwd=cwd, env=environment, shown=None, terminal=True)
 
 
-def _work(job: Job, recipe: Recipe, folder: Path, logs: Path, say: Callable[[str], None]) -> Work:
+def _work(
+    job: Job, recipe: Recipe, used: Files, folder: Path, logs: Path, say: Callable[[str], None]
+) -> Work:
     needed = build_requirements(recipe, job.target, job.opkg.names)
     room = Room(
         work=folder,
-        root=build_root(job.target, needed, say) if job.in_root else HOST,
+        root=build_root(job.target, needed, used, say) if job.in_root else HOST,
         tree=tree_name(job.opkg, job.target),
         memory_mb=recipe.build.memory_mb,
         minutes=recipe.build.minutes,
@@ -98,8 +110,16 @@ def _work(job: Job, recipe: Recipe, folder: Path, logs: Path, say: Callable[[str
 
 
 def _check_machine(job: Job, recipe: Recipe) -> None:
-    """Refuse to compile for an architecture that this machine does not have."""
+    """Refuse what cannot be done here: to install packages on this machine, and to compile for
+    an architecture that it does not have."""
     machine = platform.machine()
+    if job.needs and not job.in_root:
+        others = ", ".join(name.partition("/")[2] for name in job.needs)
+        raise OpkgError(
+            f"{job.opkg.name} is built with packages of {others}, which this machine's own file "
+            "system does not get",
+            hint="build in a build root: as root, without --root host, for a target with mirrors",
+        )
     if recipe.is_compiled and job.target.architecture != machine:
         name = next(p.name for p in recipe.package if p.architecture == "native")
         raise OpkgError(

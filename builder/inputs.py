@@ -25,6 +25,9 @@ from opkg.run import run
 from opkg.spec import Opkg
 from opkg.target import Target
 
+# What package managers write whenever they change what a machine has.
+_DATABASES = ("/var/lib/dpkg/status", "/var/lib/rpm/rpmdb.sqlite")
+
 
 class Directory:
     """An OPKG's directory and what is known of it, whatever the target."""
@@ -36,11 +39,16 @@ class Directory:
         self.commit = _commit(path)
 
     def input_for(
-        self, target: Target, recipe: Recipe | None, replaced: Mapping[str, Path], root: str
+        self,
+        target: Target,
+        recipe: Recipe | None,
+        replaced: Mapping[str, Path],
+        root: str,
+        needs: Mapping[str, str],
     ) -> Input:
         """All that decides the bytes of the packages: `recipe` is resolved for the target,
         `replaced` are the paths that stand in for its sources, `root` is the key of the build
-        root."""
+        root, "" where there is none, `needs` are the keys of the jobs that it needs."""
         settings = _Settings(target=target, names=self.opkg.names.table)
         entry = Input(
             opkg=self.opkg.name,
@@ -50,6 +58,8 @@ class Directory:
             settings=sha256_bytes(encode(settings)),
             tools=tool_versions(),
             root=root,
+            machine=_machine() if recipe and recipe.is_compiled and not root else "",
+            needs=dict(needs),
             sources=tuple(self._sources(recipe, replaced)) if recipe else (),
         )
         # Where a checkout stands decides nothing.
@@ -91,6 +101,13 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     target: Target
     names: Mapping[str, Mapping[str, Native]]
+
+
+@cache
+def _machine() -> str:
+    """A digest over what is installed on this machine."""
+    there = [path for path in map(Path, _DATABASES) if path.is_file()]
+    return sha256_bytes("".join(sha256_file(path) for path in there).encode())
 
 
 @cache

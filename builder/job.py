@@ -1,42 +1,37 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What there is to build: one OPKG on one target, with a digest over all that decides its bytes."""
+"""What there is to build: one OPKG on one target, and how it went."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from builder.inputs import Directory
-from builder.roots import can_be_made, root_key
-from builder.sources import check_replaced
-from opkg.directory import read_opkg
-from opkg.errors import InvalidInputError
-from opkg.manifest import NAME, Input, read_manifest
+from builder.roots import can_be_made
+from opkg.errors import OpkgError
+from opkg.manifest import Artifact, Input
 from opkg.recipe import Recipe
-from opkg.recipe_reader import read_recipe
-from opkg.resolve import NativePackage, native_packages
+from opkg.resolve import NativePackage, applies, native_packages
 from opkg.spec import Opkg
 from opkg.target import Target
-from opkg.variables import for_target
 
 
 class Place(StrEnum):
     """Where recipes are followed: in a build root of the target, on this machine's own file
-    system, or, if this is root, in a build root where something is compiled and a root can be
-    made, and on this machine's own file system otherwise."""
+    system, or, if this is root, in a build root where something is compiled or needs what another
+    OPKG makes, and a root can be made, and on this machine's own file system otherwise."""
 
     AUTO = "auto"
     CHROOT = "chroot"
     HOST = "host"
 
-    def is_root_for(self, recipe: Recipe | None, target: Target) -> bool:
+    def is_root_for(self, recipe: Recipe | None, target: Target, *, needs: bool) -> bool:
         if recipe is None or self is Place.HOST:
             return False
         return self is Place.CHROOT or (
-            recipe.is_compiled and os.geteuid() == 0 and can_be_made(target)
+            (needs or recipe.is_compiled) and os.geteuid() == 0 and can_be_made(target)
         )
 
 
@@ -47,88 +42,70 @@ class Status(StrEnum):
     UNCHANGED = "unchanged"
     SKIPPED = "skipped"  # the OPKG is not meant for the target
     FAILED = "failed"
+    LEFT = "not built"  # what it needs is not there, for it failed
+
+    @property
+    def is_good(self) -> bool:
+        """Whether what the OPKG becomes is there afterwards, if it is to be."""
+        return self not in (Status.FAILED, Status.LEFT)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class OnTarget:
     """One OPKG on one target; `recipe` is resolved for the target. `replaced` are paths of
-    sources that stand in for the recipe's, by name. `in_root` says whether the recipe is followed
-    in a build root of the target, or on this machine's own file system."""
+    sources that stand in for the recipe's, by name."""
 
     directory: Path
     opkg: Opkg
     recipe: Recipe | None
     target: Target
-    input: Input
     replaced: Mapping[str, Path] = field(default_factory=dict)
-    in_root: bool = False
+
+    @property
+    def id(self) -> str:
+        return f"{self.target.name}/{self.opkg.name}"
+
+    @property
+    def is_meant(self) -> bool:
+        """Whether the OPKG is meant for the target at all."""
+        return applies(self.opkg.availability, self.target)
 
     @property
     def packages(self) -> tuple[NativePackage, ...]:
         return native_packages(self.opkg, self.recipe, self.target)
 
 
-def plan(
-    directories: Iterable[Path],
-    targets: Sequence[Target],
-    replaced: Mapping[str, Path] | None = None,
-    place: Place = Place.AUTO,
-) -> list[Job]:
-    """The jobs that building OPKGs for targets takes. Raises InvalidInputError with every fault
-    of all OPKGs that cannot be read, and OpkgError where there is none: nothing is built then."""
-    replaced = replaced or {}
-    read = _read(directories)
-    check_replaced([recipe for _, _, recipe in read if recipe], replaced)
-    jobs = []
-    for directory, opkg, recipe in read:
-        known = Directory(directory, opkg)
-        mine = {name: path for name, path in replaced.items() if recipe and name in recipe.source}
-        for target in targets:
-            resolved = for_target(recipe, opkg, target) if recipe else None
-            in_root = place.is_root_for(resolved, target)
-            root = root_key(target) if in_root else ""
-            jobs.append(
-                Job(
-                    directory=directory,
-                    opkg=opkg,
-                    recipe=resolved,
-                    target=target,
-                    input=known.input_for(target, resolved, mine, root),
-                    replaced=mine,
-                    in_root=in_root,
-                )
-            )
-    return jobs
+@dataclass(frozen=True, kw_only=True)
+class Job(OnTarget):
+    """What there is to do for an OPKG on a target. `input` is what decides the bytes of its
+    packages, with a digest over it, the job's key. `in_root` says whether the recipe is followed
+    in a build root of the target, or on this machine's own file system. `uses` are the jobs whose
+    packages can be installed there, by id: those that it needs, those that these need, and so on;
+    each with its key."""
+
+    input: Input
+    in_root: bool
+    uses: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        return self.input.sha256
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The ids of the jobs that make what the recipe requires."""
+        return tuple(self.input.needs)
 
 
-def _read(directories: Iterable[Path]) -> list[tuple[Path, Opkg, Recipe | None]]:
-    read, refused = [], []
-    for directory in directories:
-        try:
-            opkg, _ = read_opkg(directory)
-            read.append((directory, opkg, read_recipe(directory)))
-        except InvalidInputError as error:
-            refused.append(error)
-    if len(refused) == 1:
-        raise refused[0]
-    if refused:
-        faults = [fault for error in refused for fault in error.diagnostics]
-        raise InvalidInputError(f"{len(refused)} OPKGs have errors, so nothing is built", faults)
-    return read
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What became of a job: `error` where it failed, `missing` are the jobs it needs that gave
+    nothing. `worker` is who did it, `seconds` how long that took."""
 
-
-def status_of(job: Job, out: Path) -> Status:
-    """What building a job would come to, given what stands under `out`."""
-    if not job.packages:
-        return Status.SKIPPED
-    folder = out / job.target.name
-    if not (folder / NAME).exists():
-        return Status.BUILT
-    manifest = read_manifest(folder / NAME)
-    known = any(entry.sha256 == job.input.sha256 for entry in manifest.inputs)
-    whole = all(
-        (folder / made.file).is_file() and (folder / made.file).stat().st_size == made.size
-        for made in manifest.files
-        if made.opkg == job.opkg.name
-    )
-    return Status.UNCHANGED if known and whole else Status.BUILT
+    job: Job
+    status: Status
+    artifacts: tuple[Artifact, ...] = ()
+    error: OpkgError | None = None
+    missing: tuple[str, ...] = ()
+    worker: str = ""
+    seconds: float = 0.0

@@ -5,6 +5,7 @@ kept in the cache, and only read by builds."""
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from builder.cache import cache_folder
+from builder.local_repository import write_repository
+from builder.made import Files
 from opkg.errors import OpkgError
 from opkg.files import locked, sha256_bytes, write_atomic
 from opkg.native import guest
@@ -29,11 +32,15 @@ Say = Callable[[str], None]
 # So long is believed what a mirror said of its state, in seconds.
 _BELIEVED = 3600
 _TIMEOUT = 20
+# So many roots of a kind stay, and those that were used just now.
+_KEPT = 8
+_RECENT = 6 * 3600
 
 
-def build_root(target: Target, needed: Sequence[Relation], say: Say) -> Path:
-    """The root of a target in which the packages `needed` are installed, to be read only. It is
-    made when it is not in the cache, or when a mirror has moved since. Raises OpkgError."""
+def build_root(target: Target, needed: Sequence[Relation], used: Files, say: Say) -> Path:
+    """The root of a target in which the packages `needed` are installed, to be read only: those
+    among the packages `used` are taken from there. It is made when it is not in the cache, or
+    when a mirror has moved since. Raises OpkgError."""
     if not target.distribution.build_base:
         raise OpkgError(
             f"targets.toml does not say what a build root of {target.platform} holds",
@@ -49,10 +56,11 @@ def build_root(target: Target, needed: Sequence[Relation], say: Say) -> Path:
     if not needed:
         return base
     words = sorted({relation.name for relation in needed})
-    root = folder / f"with-{_key(target, state, [base_key, *words])}"
+    digests = [artifact.sha256 for artifact, _ in used]
+    root = folder / f"with-{_key(target, state, [base_key, *words, *digests])}"
     with _making(root, say, f"a build root of {target.name} with {', '.join(words)}") as place:
         if place:
-            _install(target, base, words, place)
+            _install(target, base, words, used, place)
     return root
 
 
@@ -78,17 +86,24 @@ def _make_base(target: Target, place: Path, say: Say) -> None:
     )
 
 
-def _install(target: Target, base: Path, names: Sequence[str], place: Path) -> None:
-    """Make the root `place/root` from a base and the packages `names`."""
+def _install(target: Target, base: Path, names: Sequence[str], used: Files, place: Path) -> None:
+    """Make the root `place/root` from a base and the packages `names`, some of them `used`."""
     seen, scratch, session = place / "seen", place / "scratch", place / "session"
     for folder in (seen, scratch, session):
         folder.mkdir()
     system = System(name=f"the build root of {target.name}", root=seen, target=target)
+    paths = [path for _, path in used]
+    sources = [write_repository(paths, session, target.family)] if used else []
+    # Just the version that was built, even where the target has a newer one.
+    versions = {artifact.name: artifact.version for artifact, _ in used}
+    wanted = [Wanted(name=name, version=versions.get(name, "")) for name in names]
     with overlay(base, seen, scratch) as layer, guest.opened(seen):
-        installer = installer_of(system)(system=system, session=session, say=_nobody)
+        installer = installer_of(system)(
+            system=system, session=session, say=_nobody, sources=sources
+        )
         with guest.mount_points(seen, [guest.SESSION]):
             installer.refresh()
-            installer.install([Wanted(name=name) for name in names])
+            installer.install(wanted)
     link_tree(base, place / "root")
     apply_layer(layer, place / "root")
 
@@ -99,6 +114,7 @@ def _making(root: Path, say: Say, what: str) -> Iterator[Path | None]:
     appears whole or not at all; of two processes one makes it and the other waits."""
     root.parent.mkdir(parents=True, exist_ok=True)
     if root.exists():
+        os.utime(root)
         yield None
         return
     with locked(root.parent / f".{root.name}.lock", waiting=lambda: say(f"waiting for {what}")):
@@ -111,6 +127,7 @@ def _making(root: Path, say: Say, what: str) -> Iterator[Path | None]:
         say(f"making {what} …")
         try:
             yield place
+            os.utime(place / "root")
             (place / "root").rename(root)
         finally:
             remove_tree(place)
@@ -118,12 +135,13 @@ def _making(root: Path, say: Say, what: str) -> Iterator[Path | None]:
 
 
 def _forget(newest: Path) -> None:
-    """Remove bases that nothing has been made from for a while: a mirror has moved since."""
+    """Remove roots of this kind that nothing has been built in for longest, and not just now:
+    a mirror, or what was built with them, has moved on since."""
     kind = newest.name.partition("-")[0]
     same = sorted(newest.parent.glob(f"{kind}-*"), key=lambda path: path.stat().st_mtime)
-    # Others may be building in the last ones.
-    for old in same[:-8]:
-        remove_tree(old)
+    for old in same[:-_KEPT]:
+        if time.time() - old.stat().st_mtime > _RECENT:
+            remove_tree(old)
 
 
 def _key(target: Target, state: Mapping[str, str], words: Sequence[str]) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from builder.build import build
 from builder.compare import differences
-from builder.job import Job, Place, plan
+from builder.job import Job, Place
+from builder.plan import plan
 from opkg.errors import OpkgError
 from opkg.files import sha256_file
 from opkg.manifest import NAME, Artifact, Input, Manifest, Record, SourceFile, read_manifest
@@ -53,7 +54,7 @@ def verify(
     jobs = _jobs(path, manifest, directories, replaced)
     with tempfile.TemporaryDirectory(prefix="opkg-verify-") as folder:
         out = Path(folder)
-        results = build(jobs, out, workers=workers, lint=False, report=lambda _: None, say=say)
+        results = build(jobs, out, workers=workers, lint=False, tell=lambda _: None, say=say)
         failed = {result.job.opkg.name: result.error for result in results if result.error}
         place = out / manifest.target
         again = read_manifest(place / NAME) if (place / NAME).exists() else None
@@ -70,17 +71,19 @@ def _jobs(
     target = known_targets().find(manifest.target)
     inputs = {entry.opkg: entry for entry in manifest.inputs}
     jobs = []
-    for job in plan(directories, [target], replaced, Place.HOST):
-        entry = inputs.get(job.opkg.name)
+    for here, in_root in zip(
+        plan(directories, [target], replaced, Place.HOST),
+        plan(directories, [target], replaced, Place.CHROOT),
+        strict=True,
+    ):
+        entry = inputs.get(here.opkg.name)
         if entry is None:
             raise OpkgError(
-                f"the manifest does not know the OPKG {job.opkg.name}",
+                f"the manifest does not know the OPKG {here.opkg.name}",
                 where=str(path),
                 hint="it knows " + (", ".join(inputs) or "none"),
             )
-        if entry.root:
-            (job,) = plan([job.directory], [target], job.replaced, Place.CHROOT)
-        jobs.append(job)
+        jobs.append(in_root if entry.root else here)
     return jobs
 
 

@@ -108,7 +108,9 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     git commit where the directory is in a checkout (with `+` behind it where the directory differs
     from the commit). `directory` is the digest over the OPKG's directory, `settings` that over the
     target's table and the table of names; `root` the key of the build root where the recipe was
-    followed in one. (Manifests of former versions have `sha256` and `commit` alone.)"""
+    followed in one, `machine` stands for the builder's own programs where something was compiled
+    with these. `needs` are the digests of the OPKGs, by target and name, whose `packages` it was
+    followed with. (Manifests of former versions have `sha256` and `commit` alone.)"""
 
     opkg: str
     sha256: str
@@ -117,7 +119,9 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     settings: str = ""
     tools: dict[str, str] = {}
     root: str = ""
+    machine: str = ""
     sources: tuple[InputSource, ...] = ()
+    needs: dict[str, str] = {}
     packages: tuple[InputPackage, ...] = ()
 
 

@@ -173,6 +173,8 @@ def options(session: Path) -> list[str]:
 
 def source_text(source: PackageSource) -> str:
     """The deb822 text of a source, its keys inside (sources.list(5))."""
+    if source.local:
+        return f"Types: deb\nURIs: {source.url}\nSuites: {source.suite}\nTrusted: yes\n"
     lines = "\n".join(source.keys).strip().splitlines()
     keys = "\n".join(f" {line}" if line.strip() else " ." for line in lines)
     return (

@@ -113,7 +113,8 @@ class Dnf(Installer):
         for folder in ("keys", "log"):
             (self.session / folder).mkdir(parents=True, exist_ok=True)
         for source in self.sources:
-            _key_file(self.session, source).write_text("\n".join(source.keys))
+            if not source.local:
+                _key_file(self.session, source).write_text("\n".join(source.keys))
         text = config_text(self.system, self.sources, self.session)
         (self.session / "dnf.conf").write_text(text)
         # Debian's rpm would keep the database in the home folder.
@@ -166,7 +167,12 @@ def config_text(system: System, sources: Sequence[PackageSource], session: Path)
         if isinstance(mirror, RpmMirror)
     ]
     added = [
-        _repo_text(source.name, source.url, _key_file(session, source).as_uri(), priority=50)
+        _repo_text(
+            source.name,
+            source.url,
+            None if source.local else _key_file(session, source).as_uri(),
+            priority=50,
+        )
         for source in sources
     ]
     return "\n".join([head, *mirrors, *added])
@@ -176,9 +182,9 @@ def _key_file(session: Path, source: PackageSource) -> Path:
     return session / "keys" / f"{source.name}.asc"
 
 
-def _repo_text(name: str, url: str, key: str, *, priority: int) -> str:
-    """The section of a repository, with signatures of packages and of metadata checked."""
-    return (
-        f"[{name}]\nname={name}\nbaseurl={url}\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\n"
-        f"gpgkey={key}\npriority={priority}\n"
-    )
+def _repo_text(name: str, url: str, key: str | None, *, priority: int) -> str:
+    """The section of a repository, with signatures of packages and of metadata checked; `key` is
+    None of one without."""
+    signed = f"gpgcheck=1\nrepo_gpgcheck=1\ngpgkey={key}\n"
+    checks = "gpgcheck=0\nrepo_gpgcheck=0\n" if key is None else signed
+    return f"[{name}]\nname={name}\nbaseurl={url}\nenabled=1\n{checks}priority={priority}\n"

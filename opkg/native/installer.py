@@ -43,21 +43,24 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class PackageSource:
-    """A signed repository, as a package manager is told of it: for deb, an archive with `suite`
-    and `component`; for rpm, a folder with repodata/. `keys` are armored OpenPGP keys."""
+    """A repository, as a package manager is told of it: for deb, an archive with `suite` and
+    `component`; for rpm, a folder with repodata/. `keys` are armored OpenPGP keys that it must be
+    signed with. One that is `local` is a folder that we have just written, and has no signature;
+    its `suite`, for deb, is a path below the URL."""
 
     name: str
     url: str
-    keys: Sequence[str]
+    keys: Sequence[str] = ()
     suite: str = ""
     component: str = ""
+    local: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Installer(ABC):
     """A package manager working on one root. It knows the root's own sources and `sources`, checks
-    the signatures of all, and keeps in `session`, a folder of this machine, what it downloads and
-    is told. `say` gets every line that it prints; packages' scripts see `env`.
+    the signatures of all but local ones, and keeps in `session`, a folder of this machine, what it
+    downloads and is told. `say` gets every line that it prints; packages' scripts see `env`.
 
     All methods raise CommandError when it fails.
     """

@@ -105,8 +105,10 @@ class Zypper(Installer):
                 (folder / f"{mirror.name}.repo").write_text(text)
                 self._import(_key_path(mirror))
         for source in self.sources:
-            text = repo_text(source.name, source.url, priority=50)
+            text = repo_text(source.name, source.url, priority=50, signed=not source.local)
             (folder / f"{source.name}.repo").write_text(text)
+            if source.local:
+                continue
             key = keys / f"{source.name}.asc"
             key.write_text("\n".join(source.keys))
             self._import(key)
@@ -145,11 +147,14 @@ def options(root: Path, session: Path) -> list[str]:
     ]
 
 
-def repo_text(name: str, url: str, *, priority: int) -> str:
-    """The file of a repository, with signatures of packages and of metadata checked."""
+def repo_text(name: str, url: str, *, priority: int, signed: bool = True) -> str:
+    """The file of a repository, with signatures of packages and of metadata checked where it is
+    `signed`."""
+    check = int(signed)
     return (
         f"[{name}]\nname={name}\nbaseurl={url}\nenabled=1\nautorefresh=0\ntype=rpm-md\n"
-        f"gpgcheck=1\nrepo_gpgcheck=1\npkg_gpgcheck=1\nkeeppackages=1\npriority={priority}\n"
+        f"gpgcheck={check}\nrepo_gpgcheck={check}\npkg_gpgcheck={check}\n"
+        f"keeppackages=1\npriority={priority}\n"
     )
 
 

@@ -83,7 +83,7 @@ def test_rpms_are_installed_and_run(rpms: Path) -> None:
     assert "libgreet.so.1()(64bit)" in query(next(rpms.glob("libgreet1-*.rpm")), "--provides")
     assert "/usr/share/man/man1/greet.1.gz" in query(greet, "--list")
     needed = [Relation(name=name) for name in ("kmod", "libstdc++6", "python3")]
-    base = build_root(known_targets().find("demo-rpm-9"), needed, print)
+    base = build_root(known_targets().find("demo-rpm-9"), needed, (), print)
     with overlay(base) as root:
 
         def inside(*argv: str | Path) -> str:

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Recipes that need what other recipes of the run make."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.builder.conftest import Write, opkgc
+
+DEB = "debian-12-x86_64"
+RECIPE = """
+[source.main]
+path = "src"
+
+[build]
+requires = [{requires}]
+
+[[step]]
+name = "install"
+run = '''
+{step}
+install -d "$DESTDIR/usr/share/{name}"
+cat words {read} > "$DESTDIR/usr/share/{name}/words"
+'''
+
+[[package]]
+name = "{name}-data"
+summary = "words of {name}"
+description = "What others are built with."
+architecture = "all"
+files = ["/usr/share/{name}/**"]
+requires = [{installed}]
+"""
+
+Link = Callable[..., Path]
+
+
+@pytest.fixture
+def link(opkg: Write) -> Link:
+    """Writes an OPKG that is built with the packages of others: with their words behind its own."""
+
+    def write(
+        name: str, needs: Sequence[str] = (), *, step: str = ":", installed: Sequence[str] = ()
+    ) -> Path:
+        recipe = RECIPE.format(
+            name=name,
+            requires=", ".join(f'"{need}-data"' for need in needs),
+            read=" ".join(f"/usr/share/{need}/words" for need in needs),
+            installed=", ".join(f'"{each}-data"' for each in installed),
+            step=step,
+        )
+        return opkg(name, files={"build.toml": recipe, "src/words": f"{name}\n"})
+
+    return write
+
+
+def chain(link: Link) -> list[Path]:
+    """Three OPKGs, each built with the one before; and one beside them."""
+    return [link("third", ["second"]), link("second", ["first"]), link("first"), link("beside")]
+
+
+def statuses(*words: str | Path, command: str = "build", check: bool = True) -> dict[str, str]:
+    done = opkgc(command, *words, "-t", "debian-12", "--json", check=check)
+    return {row["opkg"]: row["status"] for row in json.loads(done.stdout)}
+
+
+def words_in(out: Path, name: str) -> list[str]:
+    deb = next(out.glob(f"*/{name}-data_*.deb"))
+    tar = subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], capture_output=True, check=True)
+    line = ["tar", "-xO", f"./usr/share/{name}/words"]
+    return subprocess.run(line, input=tar.stdout, capture_output=True).stdout.decode().split()
+
+
+@pytest.mark.slow
+def test_what_changed_is_built_again_with_what_used_it(link: Link, tmp_path: Path) -> None:
+    sources, out = chain(link), tmp_path / "out"
+    assert set(statuses(*sources, "-o", out).values()) == {"built"}
+    assert words_in(out, "third") == ["third", "second", "first"]
+    assert set(statuses(*sources, "-o", out).values()) == {"unchanged"}
+    (sources[1] / "src/words").write_text("changed\n")
+    expected = {"third": "built", "second": "built", "first": "unchanged", "beside": "unchanged"}
+    assert statuses(*sources, "-o", out, command="plan") == expected
+    assert statuses(*sources, "-o", out) == expected
+    assert words_in(out, "third") == ["third", "changed", "first"]
+
+
+@pytest.mark.slow
+def test_what_a_package_requires_is_taken_from_the_run_too(link: Link, tmp_path: Path) -> None:
+    """The last one requires `near` alone for building; that is installed only with `far`."""
+    out = tmp_path / "out"
+    last = link("last", ["near"], step="cat /usr/share/far/words >> words")
+    statuses(last, link("near", installed=["far"]), link("far"), "-o", out)
+    assert words_in(out, "last") == ["last", "far", "near"]
+
+
+def test_a_failure_stops_only_what_needs_it(link: Link, tmp_path: Path) -> None:
+    sources = [link("third", ["second"]), link("second", ["first"]), link("beside")]
+    first = link("first", step="echo this is why; false")
+    done = opkgc(
+        "build", *sources, first, "-t", "debian-12", "-o", tmp_path / "out", "--json", check=False
+    )
+    assert done.returncode == 1
+    assert {row["opkg"]: row["status"] for row in json.loads(done.stdout)} == {
+        "first": "failed", "second": "not built", "third": "not built", "beside": "built",
+    }  # fmt: skip
+    assert "not built  second 1.0-1  debian-12-x86_64  for want of first" in done.stderr
+    ending = done.stderr[done.stderr.index("beside 1.0-1") :]
+    assert "  | this is why" in ending
+    assert f"all logs: {tmp_path}/out/{DEB}/logs/first" in ending
+    assert "1 built, 1 failed, 2 not built" in ending
+
+
+def test_a_circle_is_named(link: Link, tmp_path: Path) -> None:
+    sources = [link("one", ["two"]), link("two", ["three"]), link("three", ["one"]), link("beside")]
+    done = opkgc("build", *sources, "-t", "debian-12", "-o", tmp_path / "out", check=False)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[0].partition(f"for {DEB}: ")[2].split(" needs ")
+    assert said[0] == said[-1]
+    assert set(itertools.pairwise(said)) == {
+        ("one", "two"), ("two", "three"), ("three", "one"),
+    }  # fmt: skip
+    assert not list(tmp_path.glob("out/*/*.deb"))
+
+
+def test_nothing_is_installed_on_this_machine(link: Link, tmp_path: Path) -> None:
+    words = ("-t", "debian-12", "--root", "host", "-o", tmp_path / "out")
+    done = opkgc("build", link("second", ["first"]), link("first"), *words, check=False)
+    assert done.returncode == 1
+    assert "second is built with packages of first" in done.stderr
+    assert "without --root host" in done.stderr
+
+
+def test_two_opkgs_of_one_name_are_refused(opkg: Write, tmp_path: Path) -> None:
+    sources = [opkg("same", where=tmp_path / place) for place in ("one", "two")]
+    done = opkgc("build", *sources, "-t", "debian-12", "-o", tmp_path / "out", check=False)
+    assert f"two OPKGs are called same: {sources[0]} and {sources[1]}" in done.stderr
+
+
+def test_a_killed_run_goes_on_where_it_was(link: Link, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    sources = [link("quick"), link("slow", step="while [ ! -s words ]; do sleep 0.05; done")]
+    (sources[1] / "src/words").write_text("")
+    argv = [sys.executable, "-m", "builder", "build", *sources, "-t", "debian-12", "-o", out]
+    with subprocess.Popen([*argv, "-j", "2"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("built"):
+                break
+        while not list(out.glob("*/logs/slow/1-install.log")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    (sources[1] / "src/words").write_text("slow\n")
+    quick = next(out.glob("*/quick-data_*.deb")).stat().st_mtime_ns
+    assert list(out.glob("*/.build-*"))
+    assert statuses(*sources, "-o", out) == {"quick": "unchanged", "slow": "built"}
+    assert next(out.glob("*/quick-data_*.deb")).stat().st_mtime_ns == quick
+    assert not list(out.glob("*/.build-*"))
