@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The commands of opkg-repo about who may do what over HTTP, and who did."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from opkg.console import print_json, print_table, say
+from opkg.errors import OpkgError
+from repo_server import audit, tokens
+from repo_server.cli_channels import DIRECTORY, JSON
+from repo_server.repository import open_repository
+
+
+@click.group()
+def token() -> None:
+    """Say who may change the repository over HTTP."""
+
+
+@token.command("create")
+@DIRECTORY
+@click.argument("name")
+@click.option("--channel", "channels", multiple=True, required=True, metavar="C",
+              help="A channel that it is good for, or * for all.")  # fmt: skip
+@click.option("--action", "actions", required=True, metavar="A,A...",
+              help=f"What it is good for: {', '.join(tokens.Action)}.")  # fmt: skip
+@click.option("--expires", metavar="TIME", help="How long it is good, e.g. 90d or 12h.")
+@JSON
+def create(
+    directory: Path,
+    name: str,
+    channels: tuple[str, ...],
+    actions: str,
+    expires: str | None,
+    as_json: bool,
+) -> None:
+    """Make a token and print it: it is shown this once.
+
+    The repository keeps a hash of it.
+    """
+    repository = open_repository(directory)
+    lifetime = tokens.duration(expires) if expires else None
+    made, text = tokens.create(repository, name, channels, _actions(actions), lifetime)
+    audit.note(repository, _user(), "token create", detail=f"{made.name} ({made.id})")
+    if as_json:
+        print_json({**_shown(made), "token": text})
+        return
+    click.echo(text)
+    say(f"{made.name} ({made.id}), good until {made.expires or 'it is revoked'}")
+    say("keep it in a file of your own: it is not shown again")
+
+
+@token.command("list")
+@DIRECTORY
+@JSON
+def list_(directory: Path, as_json: bool) -> None:
+    """List all tokens, without their secrets."""
+    rows = [_shown(one) for one in tokens.known(open_repository(directory))]
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("id", "name", "state", "channels", "actions", "expires")
+    print_table(
+        [column.upper() for column in columns],
+        [
+            [
+                ", ".join(value) if isinstance(value := row[column], list) else str(value)
+                for column in columns
+            ]
+            for row in rows
+        ],
+    )
+
+
+@token.command()
+@DIRECTORY
+@click.argument("name", metavar="NAME|ID")
+def revoke(directory: Path, name: str) -> None:
+    """Let a token be good for nothing from now on."""
+    repository = open_repository(directory)
+    gone = tokens.revoke(repository, name)
+    audit.note(repository, _user(), "token revoke", detail=f"{gone.name} ({gone.id})")
+    say(f"{gone.name} ({gone.id}) is revoked")
+
+
+@click.command("audit")
+@DIRECTORY
+@JSON
+def audit_(directory: Path, as_json: bool) -> None:
+    """Print who changed what over HTTP, the newest last."""
+    found = list(audit.entries(open_repository(directory)))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ["TIME", "WHO", "FROM", "ACTION", "CHANNEL", "WHAT", "STATUS"],
+        [
+            [one.time, one.who, one.address, one.action, one.channel, one.detail,
+             " ".join(filter(None, (str(one.status or ""), one.error)))]
+            for one in found
+        ],
+    )  # fmt: skip
+
+
+COMMANDS = (token, audit_)
+
+
+def _actions(text: str) -> list[tokens.Action]:
+    words = [word.strip() for word in text.split(",")]
+    unknown = [word for word in words if word not in set(tokens.Action)]
+    if unknown:
+        raise OpkgError(
+            f"there is no action “{unknown[0]}”", hint=f"choose of {', '.join(tokens.Action)}"
+        )
+    return [tokens.Action(word) for word in words]
+
+
+def _shown(one: tokens.Token) -> dict[str, str | list[str]]:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "state": one.state(datetime.now(UTC)),
+        "channels": list(one.channels),
+        "actions": list(one.actions),
+        "created": one.created,
+        "expires": one.expires,
+        "revoked": one.revoked,
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "?"
