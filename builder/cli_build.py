@@ -11,9 +11,10 @@ from pathlib import Path
 import click
 
 from builder import build as builder
+from builder.attest import attest
 from builder.compile import shell_command
 from builder.job import Job, Place, Result, Status
-from builder.options import DIRECTORIES, JSON, SOURCES, replaced, targets_named
+from builder.options import DIRECTORIES, JSON, SIGN, SOURCES, replaced, signing_key, targets_named
 from builder.out import log_folder, standing, status_of
 from builder.plan import plan as plan_jobs
 from builder.schedule import Event
@@ -86,6 +87,7 @@ def plan(
     "--lint/--no-lint", default=True, show_default=True,
     help="Let lintian and rpmlint look at what recipes give; their errors are failures.",
 )  # fmt: skip
+@SIGN
 @JSON
 def build(
     directories: Sequence[Path],
@@ -94,6 +96,7 @@ def build(
     jobs: int,
     sources: Sequence[str],
     place: str,
+    sign: Path | None,
     *,
     lint: bool,
     as_json: bool,
@@ -104,6 +107,7 @@ def build(
     What was built from the same inputs is not built again. An OPKG that is not meant for a target
     is skipped; one that fails makes the exit status 1 and stops only those that need it.
     """
+    key = signing_key(sign) if sign else None
     planned = plan_jobs(directories, targets_named(targets), replaced(sources), Place(place))
     failed: list[Result] = []
 
@@ -117,6 +121,7 @@ def build(
     finally:
         for result in failed:
             _explain(result, out)
+    attest(planned, out, key)
     if as_json:
         print_json([_row(result.job, result.status) for result in results])
     counts = {status: sum(r.status is status for r in results) for status in Status}

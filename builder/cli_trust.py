@@ -8,13 +8,16 @@ import sys
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from builder.openpgp import PublicKeys
 from builder.options import JSON, SOURCES, replaced
-from builder.verify import Verdict
-from builder.verify import verify as verify_manifest
 from opkg.console import print_json, say
+
+if TYPE_CHECKING:
+    from builder.verify import Verdict
 
 
 @click.command()
@@ -25,9 +28,15 @@ from opkg.console import print_json, say
     "-j", "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True,
     help="How many OPKGs to build at a time.",
 )  # fmt: skip
+@click.option(
+    "--key", metavar="FILE", type=click.Path(path_type=Path),
+    help="An OpenPGP public key that RPMs and provenance must be signed with.",
+)  # fmt: skip
 @SOURCES
 @JSON
-def verify(paths: Sequence[Path], jobs: int, sources: Sequence[str], *, as_json: bool) -> None:
+def verify(
+    paths: Sequence[Path], jobs: int, key: Path | None, sources: Sequence[str], *, as_json: bool
+) -> None:
     """Build again what manifests say was built, and compare.
 
     Each DIR is an OPKG that was built; its packages are made again in a temporary folder, nothing
@@ -38,10 +47,16 @@ def verify(paths: Sequence[Path], jobs: int, sources: Sequence[str], *, as_json:
     directories = [path for path in paths if path.suffix != ".json"]
     if not manifests or not directories:
         raise click.UsageError("name a manifest.json and the directories of its OPKGs")
+    # Only here: what it needs would make all other commands slow to start.
+    from builder.verify import verify as verify_manifest
+
+    keys = PublicKeys(key) if key else None
     verdicts = [
         verdict
         for path in manifests
-        for verdict in verify_manifest(path, directories, replaced(sources), workers=jobs, say=say)
+        for verdict in verify_manifest(
+            path, directories, replaced(sources), keys=keys, workers=jobs, say=say
+        )
     ]
     if as_json:
         print_json(verdicts)

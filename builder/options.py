@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from builder.openpgp import LockedKeyError, SigningKey
 from opkg.target import Target, known_targets
+
+PASSPHRASE = "OPKG_PASSPHRASE"  # noqa: S105 (the name of the variable that holds it)
 
 DIRECTORIES = click.argument(
     "directories", metavar="DIR…", nargs=-1, required=True, type=click.Path(path_type=Path)
@@ -16,6 +21,11 @@ DIRECTORIES = click.argument(
 SOURCES = click.option(
     "--source", "sources", metavar="NAME=PATH", multiple=True,
     help="Take this source from a folder or a file, whatever the recipe says.",
+)  # fmt: skip
+SIGN = click.option(
+    "--sign", metavar="KEY", type=click.Path(path_type=Path),
+    help="Sign RPMs, and statements of what was made from what, with the OpenPGP secret key in "
+    "this file. Its passphrase is taken from $OPKG_PASSPHRASE, or asked for.",
 )  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
@@ -32,3 +42,16 @@ def replaced(sources: Sequence[str]) -> dict[str, Path]:
     if bad := [text for text in sources if not all(text.partition("="))]:
         raise click.BadParameter(f"“{bad[0]}” is not NAME=PATH", param_hint="--source")
     return {name: Path(path) for name, _, path in pairs}
+
+
+def signing_key(path: Path) -> SigningKey:
+    """The key that SIGN names. Asks for its passphrase where that is not in the environment.
+    Raises OpkgError."""
+    passphrase = os.environ.get(PASSPHRASE, "")
+    try:
+        return SigningKey(path, passphrase)
+    except LockedKeyError as error:
+        if not sys.stdin.isatty():
+            error.hint = f"put the passphrase into the environment as {PASSPHRASE}"
+            raise
+    return SigningKey(path, click.prompt(f"Passphrase of {path}", hide_input=True, err=True))

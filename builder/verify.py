@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder.build import build
 from builder.compare import differences
 from builder.job import Job, Place
+from builder.openpgp import PublicKeys
 from builder.plan import plan
-from opkg.errors import OpkgError
+from builder.provenance import check
+from opkg.errors import IntegrityError, OpkgError
 from opkg.files import sha256_file
 from opkg.manifest import NAME, Artifact, Input, Manifest, Record, SourceFile, read_manifest
 from opkg.target import known_targets
@@ -44,24 +46,36 @@ def verify(
     directories: Sequence[Path],
     replaced: Mapping[str, Path],
     *,
+    keys: PublicKeys | None,
     workers: int,
     say: Say,
 ) -> list[Verdict]:
     """Build the OPKGs in `directories` again, for the target of the manifest at `path`, in a
     temporary folder; `replaced` are paths of sources, as for a build. Returns a verdict for each.
+    With `keys`, RPMs and provenance must be signed by one of them.
     Raises OpkgError where an OPKG is not in the manifest, or cannot be read."""
     manifest = read_manifest(path)
     jobs = _jobs(path, manifest, directories, replaced)
     with tempfile.TemporaryDirectory(prefix="opkg-verify-") as folder:
         out = Path(folder)
         results = build(jobs, out, workers=workers, lint=False, tell=lambda _: None, say=say)
-        failed = {result.job.opkg.name: result.error for result in results if result.error}
+        failed = {
+            result.job.opkg.name: str(result.error or "what it needs could not be")
+            for result in results
+            if not result.status.is_good
+        }
         place = out / manifest.target
         again = read_manifest(place / NAME) if (place / NAME).exists() else None
-        return [
-            _verdict(job, manifest, path.parent, again, place, failed.get(job.opkg.name))
+        verdicts = [
+            _verdict(job, manifest, path.parent, again, place, failed.get(job.opkg.name, ""))
             for job in jobs
         ]
+    if keys is None:
+        return verdicts
+    return [
+        replace(each, differs=(*each.differs, *_unsigned(manifest, each.opkg, path.parent, keys)))
+        for each in verdicts
+    ]
 
 
 def _jobs(
@@ -70,21 +84,19 @@ def _jobs(
     """A job for each directory, to be done where the manifest says it was done."""
     target = known_targets().find(manifest.target)
     inputs = {entry.opkg: entry for entry in manifest.inputs}
-    jobs = []
-    for here, in_root in zip(
-        plan(directories, [target], replaced, Place.HOST),
-        plan(directories, [target], replaced, Place.CHROOT),
-        strict=True,
-    ):
-        entry = inputs.get(here.opkg.name)
-        if entry is None:
+    jobs = plan(directories, [target], replaced, Place.HOST)
+    for job in jobs:
+        if job.opkg.name not in inputs:
             raise OpkgError(
-                f"the manifest does not know the OPKG {here.opkg.name}",
+                f"the manifest does not know the OPKG {job.opkg.name}",
                 where=str(path),
                 hint="it knows " + (", ".join(inputs) or "none"),
             )
-        jobs.append(in_root if entry.root else here)
-    return jobs
+    if not any(inputs[job.opkg.name].root for job in jobs):
+        return jobs
+    rooted = plan(directories, [target], replaced, Place.CHROOT)
+    pairs = zip(jobs, rooted, strict=True)
+    return [there if inputs[there.opkg.name].root else here for here, there in pairs]
 
 
 def _verdict(
@@ -93,13 +105,13 @@ def _verdict(
     folder: Path,
     again: Manifest | None,
     place: Path,
-    error: OpkgError | None,
+    error: str,
 ) -> Verdict:
     name = job.opkg.name
     made_from = next(entry for entry in manifest.inputs if entry.opkg == name)
     old = [entry for entry in manifest.files if entry.opkg == name]
     new = [entry.file for entry in again.made if entry.opkg == name] if again else []
-    differs = [Difference(file="", what=what) for what in _inputs_differ(made_from, job.input)]
+    differs = [Difference(file="", what=what) for what in _inputs_differ(made_from, job)]
     if error:
         differs.append(Difference(file="", what=f"cannot be built again: {error}"))
     for entry in old:
@@ -135,14 +147,40 @@ def _compared(old: Path, new: Path) -> list[str]:
         return [error.message]
 
 
-def _inputs_differ(old: Input, new: Input) -> Iterator[str]:
+def _unsigned(
+    manifest: Manifest, name: str, folder: Path, keys: PublicKeys
+) -> Iterator[Difference]:
+    """What is not signed by the keys: RPMs, and the provenance of all."""
+    files = [entry for entry in manifest.files if entry.opkg == name]
+    rpms = [
+        folder / e.file for e in files if e.file.endswith(".rpm") and (folder / e.file).exists()
+    ]
+    for path in keys.refused_rpms(rpms):
+        file = str(path.relative_to(folder))
+        yield Difference(file=file, what=f"rpm does not take it as signed by {keys.path}")
+    statements = [e for e in files if isinstance(e, Record) and e.kind == "provenance"]
+    subjects = [entry for entry in files if entry not in statements]
+    if not statements:
+        yield Difference(file="", what="there is no signed provenance; opkgc build --sign makes it")
+    for record in statements:
+        try:
+            check(folder / record.file, subjects, keys)
+        except IntegrityError as error:
+            yield Difference(file=record.file, what=error.message)
+
+
+def _inputs_differ(old: Input, job: Job) -> Iterator[str]:
     """What the directory has otherwise than the manifest says."""
+    new = job.input
     if not old.directory:
         if old.sha256 != new.sha256:
             yield "the inputs are not those of the manifest, which does not say which they were"
         return
     if old.directory != new.directory:
         yield "the directory does not hold what the packages were made from"
+    if old.packages and not job.uses:
+        files = ", ".join(package.file for package in old.packages)
+        yield f"it was made with packages of other OPKGs ({files}): name their directories too"
     before = {source.name: source for source in old.sources}
     for source in new.sources:
         was = before.pop(source.name, None)
