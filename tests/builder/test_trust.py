@@ -334,7 +334,7 @@ def test_the_targets_own_rpm_takes_signed_packages(
         words = ("--root", "host", "-o", out, "--sign", keys.secret)
         opkgc("build", opkg(recipe=True), "-t", "demo-rpm-9", *words)
         folder = next(out.glob("demo-rpm-9-*"))
-        with overlay(build_root(known_targets().find("demo-rpm-9"), [], print)) as root:
+        with overlay(build_root(known_targets().find("demo-rpm-9"), [], (), print)) as root:
             (root / "key").write_bytes(keys.public.read_bytes())
 
             def rpmkeys(*argv: str) -> str:
