@@ -69,7 +69,7 @@ def check(tree: Path, *, now: datetime | None = None) -> Report:
             ("deb/*/dists/*", _check_suite),
             ("rpm/*/*", _check_repodata),
             ("rpm/*/*/source", _check_repodata),
-            ("opd/*", _check_channel),
+            ("opd/*/", _check_channel),
         ):
             for folder in sorted(reader.tree.glob(pattern)):
                 try:

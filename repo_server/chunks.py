@@ -84,6 +84,16 @@ def complete(session: Session, groups: Sequence[str], kind: str, forms: Sequence
     session.flush()
 
 
+def fill(session: Session, group: str, kind: str, render: Render) -> None:
+    """Make the plain pieces of a list that there was not when the group's chunks were made."""
+    has = select(Piece.chunk).where(Piece.kind == kind, Piece.form == PLAIN)
+    lacking = select(Chunk.id).where(Chunk.group == group, Chunk.id.not_in(has))
+    for chunk in session.scalars(lacking).all():
+        keys = session.scalars(select(Entry.key).where(Entry.chunk == chunk)).all()
+        session.add(Piece(chunk=chunk, kind=kind, form=PLAIN, data=render(keys)[kind]))
+    session.flush()
+
+
 def _take_out(session: Session, group: str, keys: Sequence[str]) -> set[int]:
     """Take entries out of a group and return the chunks that had them."""
     dirty: set[int] = set()

@@ -33,14 +33,19 @@ def cli() -> None:
 @cli.command()
 @DIRECTORY
 @click.option("--origin", default="OSCAR", show_default=True, help="Who publishes: apt's Origin.")
+@click.option(
+    "--url", default="", help="The address of the tree, which oscar_repositories.xml names."
+)
+@click.option("--db", default="", metavar="URL", help="An empty database for the catalog, as "
+              "postgresql://…; else it is a file.")  # fmt: skip
 @JSON
-def init(directory: Path, origin: str, as_json: bool) -> None:
+def init(directory: Path, origin: str, url: str, db: str, as_json: bool) -> None:
     """Make a repository with keys of its own.
 
     DIR must be empty or not there yet. Prints the two fingerprints that clients compare: that of
     the TUF root (for opd) and that of the OpenPGP key (for apt, dnf and zypper).
     """
-    created = create(directory, origin, say)
+    created = create(directory, origin, say, url=url, database=db)
     if as_json:
         print_json(created)
         return

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,23 +32,27 @@ def create(
     origin: str,
     progress: Progress,
     *,
+    url: str = "",
     database: str = "",
     now: datetime | None = None,
 ) -> Created:
-    """Make a repository in `directory`, which must be empty or not there, with its catalog in the
-    empty `database` of a URL, else in a file. Raises OpkgError."""
+    """Make a repository in `directory`, which must be empty or not there, with its tree at `url`,
+    if that is known, and its catalog in the empty `database`, a URL, else in a file. Raises
+    OpkgError."""
     if not origin.isprintable() or not origin.strip():
         raise OpkgError("the origin must be one printable line", hint="for example: OSCAR")
+    if url and not re.fullmatch(r"https?://[!-~]+", url):
+        raise OpkgError(f"“{url}” is no address", hint="for example http://repo.example/opkg")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         what = "a repository already" if (directory / SETTINGS).exists() else "not an empty folder"
         raise OpkgError(
             f"this is {what}", where=str(directory), hint="name a folder that is not there yet"
         )
     directory.mkdir(parents=True, exist_ok=True)
+    settings = Settings(origin=origin, openpgp=(), url=url, database=database)
     try:
-        return _fill(
-            directory, origin, database, progress, (now or datetime.now(UTC)).replace(microsecond=0)
-        )
+        date = (now or datetime.now(UTC)).replace(microsecond=0)
+        return _fill(directory, settings, progress, date)
     except BaseException:
         for entry in directory.iterdir():
             if entry.is_dir():
@@ -57,19 +62,16 @@ def create(
         raise
 
 
-def _fill(
-    directory: Path, origin: str, database: str, progress: Progress, now: datetime
-) -> Created:
-    repository = Repository(directory=directory, origin=origin, fingerprints=())
+def _fill(directory: Path, settings: Settings, progress: Progress, now: datetime) -> Created:
+    repository = Repository(directory=directory, origin=settings.origin, fingerprints=())
     progress("making keys …")
     repository.private.mkdir(mode=0o700)
     fingerprint = openpgp.generate(repository.keys.folder, owner(repository), now)
     root = trust.create(repository.trust, now)
     repository.generation(1).parent.mkdir(parents=True)
     repository.pool.mkdir()
-    settings = Settings(origin=origin, openpgp=(fingerprint,), database=database)
-    write_settings(directory, settings)
+    write_settings(directory, replace(settings, openpgp=(fingerprint,)))
     with catalog.opened(directory, fresh=True):
         pass
     publish(open_repository(directory), progress, now=now)
-    return Created(directory=str(directory), origin=origin, root=root, openpgp=fingerprint)
+    return Created(directory=str(directory), origin=settings.origin, root=root, openpgp=fingerprint)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,7 @@ from opkg.document import decode
 from opkg.errors import OpkgError
 from opkg.manifest import Artifact, OpkgInfo
 from opkg.target import Family, Target
-from repo_server import catalog, chunks, trust
+from repo_server import catalog, chunks, oscar, trust
 from repo_server.debs import COMPONENT
 from repo_server.draft import Draft
 from repo_server.forms import PLAIN
@@ -40,12 +41,15 @@ def group(channel: str) -> str:
 
 
 def render(session: Session, keys: Sequence[str]) -> dict[str, bytes]:
-    """What the index says of the offers whose numbers are `keys`."""
+    """What the index, and the old OPD's list, say of the offers whose numbers are `keys`."""
     found = [
         _offer(row, catalog.offered_packages(session, row))
         for row in catalog.offers(session, [int(key) for key in keys])
     ]
-    return {index.NAME: b",\n".join(msgspec.json.encode(offer) for offer in found)}
+    return {
+        index.NAME: b",\n".join(msgspec.json.encode(offer) for offer in found),
+        oscar.PACKAGES: b"".join(oscar.entry(offer) for offer in found),
+    }
 
 
 def _offer(row: Offer, packages: Sequence[OfferedPackage]) -> index.Offer:
@@ -70,7 +74,8 @@ def _offer(row: Offer, packages: Sequence[OfferedPackage]) -> index.Offer:
 def write_channel(
     draft: Draft, session: Session, channel: str, sources: Mapping[str, index.Source]
 ) -> None:
-    """Write a channel's index and the TUF metadata over it; `sources` are by target."""
+    """Write a channel's index, the TUF metadata over it, and the old OPD's list; `sources` are by
+    target."""
     empty = index.Index(
         format=FORMAT,
         channel=channel,
@@ -85,6 +90,9 @@ def write_channel(
     folder = f"opd/{channel}"
     parts = _document(head, chunks.pieces(session, [group(channel)], index.NAME, PLAIN))
     _, document = draft.write_named(f"{folder}/targets", f".{index.NAME}", parts)
+    chunks.fill(session, group(channel), oscar.PACKAGES, partial(render, session))
+    old = chunks.pieces(session, [group(channel)], oscar.PACKAGES, PLAIN)
+    draft.write_parts(f"{folder}/{oscar.PACKAGES}", oscar.packages(old))
     for name, data in trust.roots(draft.repository.trust).items():
         draft.write(f"{folder}/metadata/{name}", data)
     files = trust.metadata(

@@ -77,7 +77,7 @@ def minutes(date: str) -> str:
 @lru_cache(maxsize=4)
 def indexes(tree: Path) -> dict[str, Index]:
     """The index of every channel of a generation, whose content never changes."""
-    names = sorted(folder.name for folder in tree.glob("opd/*"))
+    names = sorted(folder.name for folder in tree.glob("opd/*/"))
     return {name: read_index(tree, name) for name in names}
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from opkg.files import point
 from opkg.target import Family, Target, known_targets
-from repo_server import chunks, debs, history, opds, rpms, trust
+from repo_server import chunks, debs, history, opds, oscar, rpms, trust
 from repo_server.draft import Draft, flush_all
 from repo_server.package import PACKAGES, SOURCE, tree_path
 from repo_server.repository import CURRENT, TOPS, Progress, Repository, changing
@@ -137,6 +137,11 @@ def _write(
     made `anew`, what does not change is taken from the live one, whose lasting files are `old`."""
     draft.write(OPENPGP_KEY, draft.keys.public)
     draft.write(TUF_ROOT, (draft.repository.trust / trust.ROOT_FILE).read_bytes())
+    shelves = history.shelves(session)
+    if draft.repository.url:
+        channels = dict.fromkeys(channel for channel, _ in shelves)
+        data = oscar.repositories(draft.repository.origin, draft.repository.url, channels)
+        draft.write(f"opd/{oscar.REPOSITORIES}", data)
     table = known_targets()
 
     def folder(path: str, changed: bool, write: Callable[[], None]) -> None:
@@ -145,7 +150,7 @@ def _write(
         else:
             draft.take_over(path, old)
 
-    for channel, rows in groupby(history.shelves(session), key=lambda row: row[0]):
+    for channel, rows in groupby(shelves, key=lambda row: row[0]):
         targets = [table.find(name) for _, name in rows]
         for platform, members in groupby(targets, key=lambda target: target.platform):
             of_platform = list(members)

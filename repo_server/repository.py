@@ -39,11 +39,12 @@ Progress = Callable[[str], None]
 @dataclass(frozen=True, kw_only=True)
 class Repository:
     """A repository's folder and its settings; `fingerprints` are those of its OpenPGP keys, the
-    newest last."""
+    newest last; `url` is the address of its tree, if it knows that."""
 
     directory: Path
     origin: str
     fingerprints: tuple[str, ...]
+    url: str = ""
 
     @property
     def private(self) -> Path:
@@ -105,7 +106,10 @@ def open_repository(directory: Path) -> Repository:
     """The repository in `directory`. Raises OpkgError where there is none."""
     settings = read_settings(directory)
     return Repository(
-        directory=directory.absolute(), origin=settings.origin, fingerprints=settings.openpgp
+        directory=directory.absolute(),
+        origin=settings.origin,
+        fingerprints=settings.openpgp,
+        url=settings.url,
     )
 
 

@@ -16,11 +16,13 @@ SETTINGS = "opkg-repo.toml"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Who publishes; the fingerprints of the OpenPGP keys, the newest last; and the catalog's
-    database, a postgresql:// URL, or nothing for a file beside the settings."""
+    """Who publishes; the fingerprints of the OpenPGP keys, the newest last; the address of the
+    tree, if the repository knows it; and the catalog's database, a postgresql:// URL, or nothing
+    for a file beside the settings."""
 
     origin: str
     openpgp: tuple[str, ...]
+    url: str = ""
     database: str = ""
 
 
