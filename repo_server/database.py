@@ -52,13 +52,24 @@ def connected(directory: Path, *, fresh: bool = False) -> Iterator[Connection]:
 
 def hold(session: Session, waiting: Callable[[], None]) -> None:
     """Let nobody else, on whatever machine, change the repository until the session's connection
-    ends. `waiting` is called where somebody else does. SQLite has no other machines."""
+    ends. `waiting` is called where somebody else does. SQLite has no other machines.
+
+    Raises OpkgError when nobody lets go within ten minutes.
+    """
     if session.get_bind().dialect.name == "sqlite":
         return
-    if not session.execute(text("SELECT pg_try_advisory_lock(:key)"), _LOCK).scalar():
+    if not session.scalar(text("SELECT pg_try_advisory_lock(:key)"), _LOCK):
         waiting()
-        session.execute(text("SELECT pg_advisory_lock(:key)"), _LOCK)
-    session.rollback()
+        try:
+            session.execute(text("SET LOCAL lock_timeout = '10min'"))
+            session.execute(text("SELECT pg_advisory_lock(:key)"), _LOCK)
+        except OperationalError as error:
+            raise OpkgError(
+                "another command has been changing this repository for ten minutes",
+                where=str(session.get_bind().engine.url),
+                hint="wait for it, or end it: pg_locks shows who holds the advisory lock",
+            ) from error
+    session.commit()
 
 
 @cache
@@ -88,14 +99,13 @@ def _prepare(connection: Any, _record: object) -> None:
 @contextmanager
 def _connection(engine: Engine) -> Iterator[Connection]:
     try:
-        connection = engine.connect()
+        with engine.connect() as connection:
+            yield connection
     except OperationalError as error:
         if engine.dialect.name == "sqlite":
             raise
         raise OpkgError(
-            f"the database cannot be reached: {str(error.orig).strip().splitlines()[0]}",
+            f"the database failed: {str(error.orig).strip().splitlines()[0]}",
             where=str(engine.url),
-            hint="is it running, and is the user let in?",
+            hint="is it running, has it room, and is the user let in?",
         ) from error
-    with connection:
-        yield connection

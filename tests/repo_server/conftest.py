@@ -7,23 +7,25 @@ import gzip
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from opkg.document import encode
 from opkg.files import sha256_file
 from opkg.manifest import Artifact, Manifest, OpkgInfo
 from opkg.run import run
 from opkg.spec import Part
+from repo_server import catalog
+from repo_server.tables import Base
 from tests.programs import forked
 
 DEB_TARGET = "debian-12-x86_64"
@@ -274,8 +276,12 @@ class Repo:
 
     def state(self) -> tuple[list[str], list[str]]:
         """All that the catalog holds, and every file of the repository that could have grown."""
-        with closing(sqlite3.connect(self.directory / "catalog.sqlite")) as database:
-            rows = list(database.iterdump())
+        with catalog.opened(self.directory) as session:
+            rows = [
+                f"{table.name} {row}"
+                for table in Base.metadata.sorted_tables
+                for row in session.execute(select(table).order_by(*table.primary_key))
+            ]
         files = [
             f"{path.relative_to(self.directory)} {sha256_file(path) if path.is_file() else ''}"
             for top in ("pool", "staging", "live/generations", "live/packages")
