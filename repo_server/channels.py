@@ -92,7 +92,7 @@ def roll_back(
         _restore(session, Placement, channel, chosen)
         _restore(session, Offer, channel, chosen)
         session.flush()
-        return publish_within(repository, session, progress)
+        return publish_within(repository, session, progress, channels=[channel])
 
 
 def _leave(session: Session, channel: str, name: str, target: Target | None) -> list[Moved]:

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple, cast
 
-from sqlalchemy import ColumnElement, CursorResult, func, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, false, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from repo_server.tables import AdvisoryRow, Content, Generation, Offer, Placement, Shelf
@@ -22,6 +22,10 @@ GRACE = timedelta(minutes=10)
 _TABLES = (Placement, Offer, AdvisoryRow)
 # The session's objects need not follow: none is used after.
 _PLAIN = {"synchronize_session": False}
+
+
+# The channels that somebody wants changed; None stands for all.
+Channels = Collection[str] | None
 
 
 class Row(NamedTuple):
@@ -42,10 +46,10 @@ class Pending:
     gone: tuple[Row, ...]
 
 
-def pending_packages(session: Session) -> list[Pending]:
-    """What waits, by channel and target."""
+def pending_packages(session: Session, channels: Channels) -> list[Pending]:
+    """What waits in `channels`, by channel and target."""
     found: dict[tuple[str, str], tuple[list[Row], list[Row]]] = {}
-    for place, condition in enumerate((_waiting(Placement), Placement.leaving)):
+    for place, condition in enumerate(_changing(Placement, channels)):
         query = (
             select(
                 Placement.channel,
@@ -66,10 +70,10 @@ def pending_packages(session: Session) -> list[Pending]:
     ]
 
 
-def pending_offers(session: Session) -> dict[str, tuple[list[int], list[int]]]:
-    """The offers that come and go, by channel."""
+def pending_offers(session: Session, channels: Channels) -> dict[str, tuple[list[int], list[int]]]:
+    """The offers that come and go in `channels`, by channel."""
     found: dict[str, tuple[list[int], list[int]]] = {}
-    for place, condition in enumerate((_waiting(Offer), Offer.leaving)):
+    for place, condition in enumerate(_changing(Offer, channels)):
         for channel, number in session.execute(select(Offer.channel, Offer.id).where(condition)):
             found.setdefault(channel, ([], []))[place].append(number)
     return found
@@ -92,18 +96,19 @@ def open_shelves(session: Session, names: Iterable[tuple[str, str]]) -> None:
     session.flush()
 
 
-def advisories_change(session: Session) -> bool:
-    """Whether advisories wait to come or go."""
-    changing = or_(_waiting(AdvisoryRow), AdvisoryRow.leaving)
+def advisories_change(session: Session, channels: Channels) -> bool:
+    """Whether advisories wait to come or go, and `channels` are all."""
+    changing = or_(*_changing(AdvisoryRow, channels))
     return session.scalar(select(AdvisoryRow.id).where(changing).limit(1)) is not None
 
 
-def turn(session: Session, number: int) -> None:
-    """Let generation `number` show what waited, and not what left."""
+def turn(session: Session, number: int, channels: Channels) -> None:
+    """Let generation `number` show what waited in `channels`, and not what left."""
     for table in _TABLES:
+        come, gone = _changing(table, channels)
         for statement in (
-            update(table).where(_waiting(table)).values(since=number),
-            update(table).where(table.leaving).values(until=number, leaving=False),
+            update(table).where(come).values(since=number),
+            update(table).where(gone).values(until=number, leaving=False),
         ):
             session.execute(statement, execution_options=_PLAIN)
 
@@ -183,3 +188,15 @@ def renewed(session: Session, number: int) -> datetime | None:
 
 def _waiting(table: type[Placement] | type[Offer] | type[AdvisoryRow]) -> ColumnElement[bool]:
     return table.since.is_(None)
+
+
+def _changing(
+    table: type[Placement] | type[Offer] | type[AdvisoryRow], channels: Channels
+) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The conditions of rows that come, and of those that go."""
+    come, gone = _waiting(table), table.leaving.is_(True)
+    if channels is None:
+        return come, gone
+    # Advisories are everybody's: they wait for a publication of all channels.
+    here = false() if issubclass(table, AdvisoryRow) else table.channel.in_(channels)
+    return come & here, gone & here

@@ -42,6 +42,15 @@ class Added:
     new: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """A batch whose packages are in a `folder`, by the digests that they came with, and read."""
+
+    batch: Batch
+    folder: Path
+    packages: Mapping[Path, Package]
+
+
 def add(
     repository: Repository,
     channel: str,
@@ -59,38 +68,58 @@ def add(
     batch = read_batch(files, chosen)
     with changing(repository, progress) as session:
         progress(f"reading {len(batch.items)} packages …")
-        packages = _take_in(repository, session, batch.items)
-        added = [_place(session, channel, item, packages[item.path]) for item in batch.items]
-        _offer(session, channel, batch, packages)
-        _fill_pool(repository, packages.values())
+        staged = stage(repository, batch, repository.staging, session)
+        added = take_in(repository, session, channel, staged)
         session.commit()
     return added
 
 
-def _take_in(
-    repository: Repository, session: Session, items: Sequence[Item]
-) -> dict[Path, Package]:
-    """The packages of `items`, by their paths. Those that the repository does not have are copied
-    to the staging folder, signed where they need it, read, and noted in the catalog."""
-    repository.staging.mkdir(mode=0o700)
+def stage(
+    repository: Repository, batch: Batch, folder: Path, session: Session | None = None
+) -> Staged:
+    """Copy the packages of a batch into `folder`, sign those that need it, and read them; with
+    a `session`, only those that the catalog does not have. Raises OpkgError."""
+    folder.mkdir(mode=0o700)
     digests = {
-        item.path: _copy(item.path, repository.staging, item.artifact, "its manifest")
-        for item in items
+        item.path: _copy(item.path, folder, item.artifact, "its manifest") for item in batch.items
     }
     packages: dict[str, Package] = {}
     fresh: dict[str, Item] = {}
-    for item in items:
+    for item in batch.items:
         digest = digests[item.path]
-        if known := catalog.find_package(session, digest):
+        if session and (known := catalog.find_package(session, digest)):
             packages[digest] = known
-            # What is left in the staging folder goes into the pool.
-            (repository.staging / digest).unlink(missing_ok=True)
+            # What is left in the folder goes into the pool.
+            (folder / digest).unlink(missing_ok=True)
         else:
             fresh[digest] = item
-    for digest, package in _read(repository, fresh).items():
-        packages[digest] = package
-        catalog.store(session, package)
-    return {path: packages[digest] for path, digest in digests.items()}
+    packages |= _read(repository, folder, fresh)
+    return Staged(
+        batch=batch,
+        folder=folder,
+        packages={path: packages[digest] for path, digest in digests.items()},
+    )
+
+
+def take_in(repository: Repository, session: Session, channel: str, staged: Staged) -> list[Added]:
+    """Take what is staged into a channel, within a change that was begun. Raises OpkgError."""
+    known: dict[str, Package] = {}
+    for package in {one.source_sha256: one for one in staged.packages.values()}.values():
+        digest = package.source_sha256
+        if there := catalog.find_package(session, digest):
+            # Somebody may have brought it meanwhile, and it was signed then.
+            known[digest] = there
+            (staged.folder / digest).unlink(missing_ok=True)
+        else:
+            catalog.store(session, package)
+    packages = {
+        path: known.get(package.source_sha256, package) for path, package in staged.packages.items()
+    }
+    items = staged.batch.items
+    added = [_place(session, channel, item, packages[item.path]) for item in items]
+    _offer(session, channel, staged.batch, packages)
+    _fill_pool(repository, staged.folder, packages.values())
+    return added
 
 
 def _copy(
@@ -121,11 +150,11 @@ def _copy(
     return found
 
 
-def _read(repository: Repository, fresh: Mapping[str, Item]) -> dict[str, Package]:
+def _read(repository: Repository, folder: Path, fresh: Mapping[str, Item]) -> dict[str, Package]:
     """Read the staged copies of packages that are new, by their digests as they came. RPMs are
     signed first."""
     names = {
-        repository.staging / digest: str(item.path)
+        folder / digest: str(item.path)
         for digest, item in fresh.items()
         if item.family is Family.RPM
     }
@@ -135,12 +164,12 @@ def _read(repository: Repository, fresh: Mapping[str, Item]) -> dict[str, Packag
         rpms.verify(names, keys.files, repository.private / f"rpm-{keys.fingerprints[-1]}")
     packages = {}
     for digest, item in fresh.items():
-        copy, where = repository.staging / digest, str(item.path)
+        copy, where = folder / digest, str(item.path)
         if item.path.suffix == sources.SUFFIX:
             package = packages[digest] = sources.read_dsc(copy, digest, where=where)
             for file in package.companions:
                 beside = item.path.with_name(Path(file.path).name)
-                _copy(beside, repository.staging, file, "its .dsc")
+                _copy(beside, folder, file, "its .dsc")
         elif item.family is Family.DEB:
             packages[digest] = debs.read_deb(copy, digest, where=where)
         else:
@@ -201,13 +230,13 @@ def _offer(session: Session, channel: str, batch: Batch, packages: Mapping[Path,
                 )
 
 
-def _fill_pool(repository: Repository, packages: Iterable[Package]) -> None:
+def _fill_pool(repository: Repository, folder: Path, packages: Iterable[Package]) -> None:
     """Move the staged packages into the pool, and on the disk, before the catalog names them."""
     placed: set[Path] = set()
     for package in packages:
         files = {file.sha256: file.sha256 for file in package.companions}
         for staged, sha256 in {package.source_sha256: package.sha256, **files}.items():
-            copy = repository.staging / staged
+            copy = folder / staged
             if copy.exists():
                 place = pool_path(repository.pool, sha256)
                 place.parent.mkdir(parents=True, exist_ok=True)

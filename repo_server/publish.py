@@ -56,12 +56,16 @@ class Published:
 
 
 def publish(
-    repository: Repository, progress: Progress, *, now: datetime | None = None
+    repository: Repository,
+    progress: Progress,
+    *,
+    channels: history.Channels = None,
+    now: datetime | None = None,
 ) -> Published:
-    """Show everything that was added, and nothing that was removed, and return what that changed.
-    Without any change, all dates are renewed. Raises OpkgError."""
+    """Show everything that was added, and nothing that was removed, in `channels` or in all, and
+    return what that changed. Without any change, all dates are renewed. Raises OpkgError."""
     with changing(repository, progress) as session:
-        return publish_within(repository, session, progress, now=now)
+        return publish_within(repository, session, progress, channels=channels, now=now)
 
 
 def renew(
@@ -82,10 +86,11 @@ def publish_within(
     session: Session,
     progress: Progress,
     *,
+    channels: history.Channels = None,
     now: datetime | None = None,
     renewing: bool = False,
 ) -> Published:
-    """`publish`, or `renew` at any age, within a change that was begun."""
+    """`publish`, of `channels` or of all, or `renew` at any age, within a change that was begun."""
     date = (now or datetime.now(UTC)).replace(microsecond=0)
     before = repository.live_number()
     # Clients take a lower number than one that they have seen for an attack, so none is used
@@ -100,7 +105,7 @@ def publish_within(
         before=repository.generation(before),
     )
     progress(f"writing generation {number} …")
-    changes = Changes() if renewing else take_changes(draft, session)
+    changes = Changes() if renewing else take_changes(draft, session, channels)
     renewed = history.renewed(session, before)
     # A date to come is that of a clock that was wrong.
     if not changes or renewed is None or not timedelta() <= date - renewed < FRESH:

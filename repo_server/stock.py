@@ -35,10 +35,10 @@ class Changes:
         return any(one.channel == channel and one.target in names for one in self.packages)
 
 
-def take_changes(draft: Draft, session: Session) -> Changes:
-    """Take all that waits into the chunks of the lists and into the folders of packages, and let
-    the catalog say that the draft shows it."""
-    packages = history.pending_packages(session)
+def take_changes(draft: Draft, session: Session, channels: history.Channels) -> Changes:
+    """Take all that waits in `channels` into the chunks of the lists and into the folders of
+    packages, and let the catalog say that the draft shows it."""
+    packages = history.pending_packages(session, channels)
     history.open_shelves(session, ((one.channel, one.target) for one in packages))
     table = known_targets()
     for one in packages:
@@ -59,7 +59,7 @@ def take_changes(draft: Draft, session: Session) -> Changes:
                 forms=target.distribution.index_compression,
                 render=_render(session),
             )
-    offers = history.pending_offers(session)
+    offers = history.pending_offers(session, channels)
     for channel, (new, old) in offers.items():
         chunks.update(
             session,
@@ -69,8 +69,8 @@ def take_changes(draft: Draft, session: Session) -> Changes:
             forms=(),
             render=lambda keys: opds.render(session, keys),
         )
-    advisories = history.advisories_change(session)
-    history.turn(session, draft.number)
+    advisories = history.advisories_change(session, channels)
+    history.turn(session, draft.number, channels)
     return Changes(packages=tuple(packages), indexes=frozenset(offers), advisories=advisories)
 
 

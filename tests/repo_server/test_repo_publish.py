@@ -359,3 +359,15 @@ def test_origin_names_the_suite(tmp_path, debs):
     release = (directory / "live/deb/testing/dists/debian-12/InRelease").read_text()
     assert 'Origin: Ünï "quoted"\n' in release
     assert check(directory / "live").faults == ()
+
+
+def test_publication_of_one_channel_lets_the_others_wait(make_repo, build, tmp_path):
+    repo = make_repo()
+    repo.run("add", "--channel", "testing", build.deb(tmp_path, "one", "1-1~deb12"))
+    repo.run("add", "--channel", "stable", build.deb(tmp_path, "two", "1-1~deb12"))
+    publish(open_repository(repo.directory), str, channels=["testing"])
+    states = {row["name"]: bool(row["generation"]) for row in repo.json("list")}
+    assert states == {"one": True, "two": False}
+    assert not (repo.live / "deb/stable").exists()
+    repo.run("publish")
+    assert (repo.live / "deb/stable/dists/debian-12/InRelease").exists()
