@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
+import msgspec
 from flask import (
     Flask,
     Response,
@@ -22,6 +23,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from opkg.target import Family
 from repo_server import pages
 from repo_server.metrics import metrics
+from repo_server.mirrors import mirror
 from repo_server.package import tree_path
 from repo_server.repository import TOPS, Repository
 
@@ -61,6 +63,7 @@ def create_app(repository: Repository) -> Flask:
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.add_template_filter(pages.minutes)
     _serve_tree(app, repository)
+    _serve_mirrors(app, repository)
     _serve_pages(app, repository)
 
     @app.get("/healthz")
@@ -100,6 +103,17 @@ def _serve_tree(app: Flask, repository: Repository) -> None:
             abort(404)
         address = f"{request.url_root}generations/{number}/{path}/\n"
         return Response(address, mimetype="text/plain", headers={"Cache-Control": "no-cache"})
+
+
+def _serve_mirrors(app: Flask, repository: Repository) -> None:
+    @app.get("/mirror/<name>/<path:rest>")
+    def mirrored(name: str, rest: str) -> Response:
+        return _file(repository.live / "mirror", f"{name}/{rest}")
+
+    @app.get("/mirrors.json")
+    def mirrors_health() -> Response:
+        data = msgspec.json.encode(mirror.health(repository))
+        return Response(data, mimetype="application/json", headers={"Cache-Control": "no-cache"})
 
 
 def _serve_pages(app: Flask, repository: Repository) -> None:

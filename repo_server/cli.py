@@ -10,7 +10,7 @@ import click
 from opkg.console import print_json, print_table, run_command, say
 from opkg.errors import OpkgError
 from opkg.target import Target, known_targets
-from repo_server import catalog, cli_access, cli_advisories, intake
+from repo_server import catalog, cli_access, cli_advisories, cli_mirror, intake
 from repo_server.check import check as check_tree
 from repo_server.cli_channels import COMMANDS, DIRECTORY, FOLDER, JSON
 from repo_server.create import create
@@ -198,7 +198,12 @@ def serve(directory: Path, port: int, host: str) -> None:
     serve_repository(open_repository(directory), host, port)
 
 
-for command in (*COMMANDS, *cli_advisories.COMMANDS, *cli_access.COMMANDS):
+for command in (
+    *COMMANDS,
+    *cli_advisories.COMMANDS,
+    *cli_access.COMMANDS,
+    *cli_mirror.COMMANDS,
+):
     cli.add_command(command)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pysequoia import ArmorKind, PySigner, SignatureMode, Tsk, armor, sign
 
-from opkg.errors import OpkgError
+from opkg.errors import CommandError, OpkgError
 from opkg.files import write_atomic
 from opkg.run import run
 
@@ -140,6 +140,24 @@ class Verifier:
         files = [signature] if signed is None else [signature, signed]
         return run(["gpgv", "--keyring", self.keyring, *files], check=False).status == 0
 
+    def signed_text(self, document: bytes, signature: bytes | None = None) -> str | None:
+        """What a document says of which the signature, inline or beside it, holds, and nothing
+        around that; None where it does not hold, or holds by SHA-1."""
+        with tempfile.TemporaryDirectory(prefix="opkg-") as folder:
+            files = [Path(folder) / "document"]
+            files[0].write_bytes(document)
+            if signature is not None:
+                files.insert(0, Path(folder) / "signature")
+                files[0].write_bytes(signature)
+            text = Path(folder) / "text"
+            options = ("--weak-digest", "SHA1", "--status-fd", "1")
+            # Its exit status is that of the worst signature: of a key unknown here, say.
+            keyring, output = ("--keyring", str(self.keyring)), ("--output", str(text))
+            told = run(["gpgv", *keyring, *options, *output, *map(str, files)], check=False).stdout
+            if "[GNUPG:] GOODSIG " not in told or "[GNUPG:] BADSIG " in told:
+                return None
+            return (text.read_bytes() if signature is None else document).decode(errors="replace")
+
 
 @contextmanager
 def verifier(key: Path) -> Iterator[Verifier]:
@@ -148,3 +166,16 @@ def verifier(key: Path) -> Iterator[Verifier]:
         plain = Path(folder) / "key.gpg"
         run(["gpg", "--homedir", folder, "--batch", "--output", plain, "--dearmor", key])
         yield Verifier(keyring=plain)
+
+
+def armored(path: Path) -> bytes:
+    """The OpenPGP public keys in a file, armored whether they were or not. Raises OpkgError where
+    there are none."""
+    with _gnupg() as home:
+        try:
+            _gpg(home, "--import", str(path))
+        except CommandError as error:
+            raise OpkgError(
+                "holds no OpenPGP keys", where=str(path), hint="gpg --export writes such a file"
+            ) from error
+        return _gpg(home, "--armor", "--export").encode()
