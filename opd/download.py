@@ -4,6 +4,7 @@ one fails, each checked before it gets its name, into a cache that many processe
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import threading
 import time
@@ -16,10 +17,10 @@ from urllib.parse import urlsplit
 import requests
 
 from opkg.errors import IntegrityError, OpkgError
-from opkg.files import locked, sha256_file, write_atomic
+from opkg.files import locked, sha256_file
 
 _TIMEOUT = 30  # seconds without a byte
-_CHUNK = 1 << 17
+_CHUNK = 1 << 19
 _AT_A_TIME = 6
 _ROUNDS = 2  # how often each mirror is tried
 # Told of bytes as they come: of which file, and how many; fewer than none when it starts over.
@@ -104,9 +105,7 @@ def fetch_all(
                 if not hasattr(sessions, "own"):
                     sessions.own = requests.Session()
                 _fetch(sessions.own, wish, kept, speeds, progress)
-        part = folder / f".{wish.name}.part"
-        shutil.copyfile(kept, part)
-        return part.replace(folder / wish.name)
+        return _hand_over(kept, folder / wish.name)
 
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         jobs = [pool.submit(fetch, wish) for wish in wishes]
@@ -115,6 +114,20 @@ def fetch_all(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _hand_over(kept: Path, path: Path) -> Path:
+    """Give a file of the cache its name in the caller's folder. They share their bytes where they
+    are on one file system: whoever changes them there only makes the cache fetch the file anew."""
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        part.hardlink_to(kept)
+    except OSError:
+        shutil.copyfile(kept, part)
+    part.replace(path)
+    part.unlink(missing_ok=True)  # two names of one file: then the one is not replaced
+    return path
 
 
 def _is_whole(path: Path, wish: Wish) -> bool:
@@ -159,7 +172,10 @@ def _tag(part: Path) -> Path:
 def _receive(session: requests.Session, url: str, wish: Wish, part: Path, told: _Told) -> int:
     """Bring `part` to the whole file, and return how many bytes came. Raises _Refused."""
     have = part.stat().st_size if part.exists() else 0
-    if have == wish.size and sha256_file(part) == wish.sha256:
+    digest = hashlib.sha256()
+    if have <= wish.size:
+        _hash(part, digest)
+    if have == wish.size and digest.hexdigest() == wish.sha256:
         told.add(have)
         return 0
     if have >= wish.size:  # too long, or whole and wrong
@@ -171,9 +187,9 @@ def _receive(session: requests.Session, url: str, wish: Wish, part: Path, told: 
             raise _Refused("the server has less of it than came before")
         reply.raise_for_status()
         resumed = reply.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        if reply.status_code != requests.codes.partial_content or not resumed:
-            have = 0
-        write_atomic(_tag(part), f"{url}\n{reply.headers.get('ETag', '')}")
+        if not have or reply.status_code != requests.codes.partial_content or not resumed:
+            have, digest = 0, hashlib.sha256()
+        _tag(part).write_text(f"{url}\n{reply.headers.get('ETag', '')}")
         told.add(have)
         with part.open("ab") as out:
             out.truncate(have)
@@ -182,14 +198,23 @@ def _receive(session: requests.Session, url: str, wish: Wish, part: Path, told: 
                 if have + came > wish.size:
                     break
                 out.write(chunk)
+                digest.update(chunk)
                 told.add(len(chunk))
     if have + came < wish.size:
         raise _Refused(f"it broke off after {have + came} of {wish.size} bytes")
-    if have + came > wish.size or sha256_file(part) != wish.sha256:
+    if have + came > wish.size or digest.hexdigest() != wish.sha256:
         part.unlink()
         what = "longer than" if have + came > wish.size else "another file than"
         raise _Refused(f"it is {what} what is signed", damaged=not have)
     return came
+
+
+def _hash(part: Path, digest: hashlib._Hash) -> None:
+    """Take what came before into a digest."""
+    if part.exists():
+        with part.open("rb") as stream:
+            while data := stream.read(_CHUNK):
+                digest.update(data)
 
 
 def _range(url: str, part: Path, have: int) -> dict[str, str]:

@@ -1,23 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Repositories: which are trusted, and what they offer. Trust is TUF's (python-tuf's ngclient),
-from a root that the administrator pinned."""
+"""Repositories: which are trusted, and what they offer."""
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
-
-from tuf.api.exceptions import DownloadError, RepositoryError
-from tuf.api.metadata import Metadata, Root
-from tuf.api.serialization import DeserializationError
-from tuf.ngclient import Updater
-from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
-from urllib3.exceptions import HTTPError
 
 from opd.oda import Repository
 from opd.state import State
@@ -27,7 +17,6 @@ from opkg.files import sha256_bytes, write_atomic
 from opkg.index import NAME, Index
 from opkg.native.installer import PackageSource
 
-_ROOT_LIMIT = 512 * 1024
 # Of a repository, and of a channel: a part of paths, of addresses and of apt's and dnf's files.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ADDRESS = re.compile(r"https?://[!-~]+")
@@ -79,6 +68,9 @@ def add(
 
     The first index is fetched and verified; if that fails, nothing is kept. Raises OpkgError.
     """
+    # Only here: other commands need not wait for it.
+    from opd import trust
+
     url = url.rstrip("/")
     for address in (url, *mirrors):
         _check(address, channel, name)
@@ -87,7 +79,7 @@ def add(
             f"there is a repository named {name} already",
             hint="choose another with --name, or remove it first: opd repo remove " + name,
         )
-    root = _root(url, root_key)
+    root = trust.root(url, root_key)
     row = Repository(
         name=name,
         url=url,
@@ -98,7 +90,7 @@ def add(
     folder = state.repositories / name
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        write_atomic(folder / "pinned.root.json", root)
+        write_atomic(folder / trust.PINNED, root)
         known = refresh(state, row)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -154,31 +146,22 @@ def find(state: State, name: str) -> Repository:
 def refresh(state: State, repository: Repository) -> Known:
     """Fetch a repository's newest index, verified from the pinned root. Raises IntegrityError
     where signature, freshness or version is wrong, OpkgError where it cannot be reached."""
+    # Only here: other commands need not wait for it.
+    from opd import trust
+
     folder = state.repositories / repository.name
     base = f"{repository.url}/opd/{repository.channel}"
-    (folder / "targets").mkdir(parents=True, exist_ok=True)
-    with _trouble_at(base, f"is the address right, and is there a channel “{repository.channel}”?"):
-        updater = Updater(
-            metadata_dir=str(folder / "metadata"),
-            metadata_base_url=f"{base}/metadata/",
-            target_dir=str(folder / "targets"),
-            target_base_url=f"{base}/targets/",
-            bootstrap=(folder / "pinned.root.json").read_bytes(),
+    hint = f"is the address right, and is there a channel “{repository.channel}”?"
+    path = trust.fetch(folder, base, NAME, hint=hint)
+    index = decode(path.read_bytes(), Index, where=base)
+    if index.channel != repository.channel:
+        # One set of keys signs all channels: only the index itself says which one it is.
+        raise IntegrityError(
+            f"this is the index of the channel “{index.channel}”",
+            where=base,
+            hint="nothing of it is used; ask whoever runs the repository",
         )
-        updater.refresh()
-        info = updater.get_targetinfo(NAME)
-        if info is None:
-            raise IntegrityError(f"the repository signs no {NAME}", where=base)
-        path = Path(updater.download_target(info, str(folder / "targets" / NAME)))
-        index = decode(path.read_bytes(), Index, where=base)
-        if index.channel != repository.channel:
-            # One set of keys signs all channels: only the index itself says which one it is.
-            raise IntegrityError(
-                f"this is the index of the channel “{index.channel}”",
-                where=base,
-                hint="nothing of it is used; ask whoever runs the repository",
-            )
-        path.replace(folder / NAME)
+    path.replace(folder / NAME)
     return load(state, repository)
 
 
@@ -204,50 +187,3 @@ def load_all(state: State) -> list[Known]:
     """What all trusted repositories offered when they were last asked. Raises OpkgError where
     there is none."""
     return [load(state, row) for row in trusted(state)]
-
-
-@contextmanager
-def _trouble_at(address: str, hint: str) -> Iterator[None]:
-    """Tell what goes wrong in the TUF client in our own words."""
-    try:
-        yield
-    except (DownloadError, HTTPError) as error:
-        reason = error.__cause__ or error
-        raise OpkgError(f"cannot be fetched: {reason}", where=address, hint=hint) from error
-    except RepositoryError as error:
-        raise IntegrityError(
-            f"is not what its pinned key vouches for: {error}",
-            where=address,
-            hint="nothing of it is used; ask whoever runs the repository",
-        ) from error
-
-
-def _root(url: str, root_key: str) -> bytes:
-    path = Path(root_key)
-    if path.is_file():
-        content = path.read_bytes()
-        try:
-            Metadata[Root].from_bytes(content)
-        except DeserializationError as error:
-            raise OpkgError(
-                "this is no TUF root metadata",
-                where=root_key,
-                hint="ask whoever runs the repository for its keys/root.json",
-            ) from error
-        return content
-    fingerprint = root_key.lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
-    if not re.fullmatch("[0-9a-f]{64}", fingerprint):
-        raise OpkgError(
-            f"“{root_key}” is neither a file nor a SHA-256 fingerprint",
-            hint="ask whoever runs the repository: opkg-repo init prints it",
-        )
-    address = f"{url}/keys/root.json"
-    with _trouble_at(address, "is the address right, and does the server run?"):
-        content = Urllib3Fetcher().download_bytes(address, _ROOT_LIMIT)
-    if sha256_bytes(content) != fingerprint:
-        raise IntegrityError(
-            "has another fingerprint than the one you gave",
-            where=address,
-            hint=f"it is {sha256_bytes(content)}: do not use it unless its owner confirms that",
-        )
-    return content

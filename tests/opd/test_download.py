@@ -200,6 +200,22 @@ def test_what_is_in_the_cache_is_asked_for_no_more(
     assert len(mirror.requests) == 1
 
 
+def test_who_changes_a_fetched_file_does_not_change_what_the_cache_gives(
+    tmp_path: Path, fetch: Callable[..., int]
+) -> None:
+    mirror = Mirror()
+    with serving(mirror) as urls:
+        fetch(wish(urls))
+        fetch(wish(urls))  # once more over itself
+        with (tmp_path / "out/file").open("r+b") as stream:
+            stream.write(b"changed")
+        (tmp_path / "out/file").rename(tmp_path / "mine")
+        fetch(wish(urls))
+    assert whole(tmp_path)
+    assert (tmp_path / "mine").read_bytes().startswith(b"changed")
+    assert len(mirror.requests) == 2
+
+
 def test_many_at_once_fetch_a_file_once(tmp_path: Path) -> None:
     mirror = Mirror()
     with serving(mirror) as urls, ThreadPoolExecutor(8) as pool:
