@@ -27,6 +27,7 @@ from builder.out import (
 )
 from builder.rpm_writer import rpm_bytes, rpm_name
 from builder.schedule import Event, follow
+from builder.store import Entry, Store, is_kept, put, take
 from opkg.errors import CommandError, OpkgError
 from opkg.files import sha256_file
 from opkg.manifest import Artifact, InputPackage, Manifest, Record, SourceFile
@@ -45,11 +46,13 @@ def build(
     *,
     workers: int,
     lint: bool,
+    store: Store | None,
     tell: Callable[[Event], None],
     say: Callable[[str], None],
 ) -> list[Result]:
-    """Do the jobs, `workers` at a time, and write each target's manifest. One that fails stops
-    only those that need it. `tell` is called as each begins and ends, from several threads. With
+    """Do the jobs, `workers` at a time, and write each target's manifest. What recipes gave is
+    taken from `store` where that has it, and put into it. A job that fails stops only those that
+    need it. `tell` is called as each begins and ends, from several threads. With
     `lint`, lintian and rpmlint look at what recipes gave, and what they call an error is one.
     `say` hears of what takes long. Raises OpkgError where a manifest is damaged."""
     out = out.absolute()
@@ -62,7 +65,7 @@ def build(
         job, worker, now = result.job, result.worker, time.time()
         tell(Event(what="ended", job=job, worker=worker, at=now, result=result))
 
-    doing = _Doing(out=out, before=before, lint=lint, tell=tell, say=say)
+    doing = _Doing(out=out, before=before, lint=lint, store=store, tell=tell, say=say)
     with ThreadPoolExecutor(workers, "worker") as pool:
         try:
             return follow(jobs, pool, doing.do, ended)
@@ -80,6 +83,7 @@ class _Doing:
     out: Path
     before: Mapping[str, Manifest | None]
     lint: bool
+    store: Store | None
     tell: Callable[[Event], None]
     say: Callable[[str], None]
 
@@ -91,7 +95,7 @@ class _Doing:
             if status is not Status.BUILT:
                 return Result(job=job, status=status)
             self.tell(Event(what="started", job=job, worker=worker, at=begun))
-            result = Result(job=job, status=status, artifacts=self._build(job))
+            result = self._build(job)
         except OpkgError as error:
             result = Result(job=job, status=Status.FAILED, error=error)
         except OSError as fault:
@@ -100,21 +104,50 @@ class _Doing:
             result = Result(job=job, status=Status.FAILED, error=failure)
         return replace(result, worker=worker, seconds=time.monotonic() - start)
 
-    def _build(self, job: Job) -> tuple[Artifact, ...]:
+    def _build(self, job: Job) -> Result:
         folder, failed = self.out / job.target.name, failed_folder(job, self.out)
         with scratch(folder) as work:
             shutil.rmtree(failed, ignore_errors=True)
-            used = packages_of(job.uses, job.target.name, self.out)
-            try:
-                made = make(job, used, work, log_folder(job, self.out), self.say)
-            except CommandError:
-                if (work / RECIPE).exists():
-                    failed.parent.mkdir(exist_ok=True)
-                    (work / RECIPE).rename(failed)
-                raise
-            if self.lint and job.recipe:
+            taken = self._taken(job, work / "taken")
+            if taken:
+                status, (made, entry) = Status.TAKEN, taken
+            else:
+                status, made = Status.BUILT, self._make(job, work)
+            if self.lint and job.recipe and not (taken and entry.linted):
                 linters.check(job.target.family, [path for _, path in made.artifacts])
-            return keep(job, made, folder)
+            if not taken:
+                self._put(job, made)
+            return Result(job=job, status=status, artifacts=keep(job, made, folder))
+
+    def _make(self, job: Job, work: Path) -> Made:
+        used = packages_of(job.uses, job.target.name, self.out)
+        try:
+            return make(job, used, work, log_folder(job, self.out), self.say)
+        except CommandError:
+            if (work / RECIPE).exists():
+                failed = failed_folder(job, self.out)
+                failed.parent.mkdir(exist_ok=True)
+                (work / RECIPE).rename(failed)
+            raise
+
+    def _taken(self, job: Job, place: Path) -> tuple[Made, Entry] | None:
+        """What the store has for a job. One that cannot be read is as good as none."""
+        if self.store is None or not is_kept(job):
+            return None
+        try:
+            return take(self.store, job.key, place, self.say)
+        except (OSError, OpkgError) as error:
+            self.say(f"not looked up in the artifact store: {error}")
+            return None
+
+    def _put(self, job: Job, made: Made) -> None:
+        """Let others have what was made. It is there already, whatever becomes of this."""
+        if self.store is None or not is_kept(job):
+            return
+        try:
+            put(self.store, job.key, made, linted=self.lint)
+        except (OSError, OpkgError) as error:
+            self.say(f"not put into the artifact store: {error}")
 
 
 def make(job: Job, used: Files, work: Path, logs: Path, say: Callable[[str], None]) -> Made:

@@ -7,7 +7,7 @@ import os
 
 import click
 
-from builder import cli_build, cli_specs, cli_trust
+from builder import cli_build, cli_plan, cli_specs, cli_trust
 from opkg.console import run_command
 
 
@@ -21,7 +21,12 @@ def cli() -> None:
     """
 
 
-for _command in (*cli_specs.COMMANDS, *cli_build.COMMANDS, *cli_trust.COMMANDS):
+for _command in (
+    *cli_specs.COMMANDS,
+    *cli_plan.COMMANDS,
+    *cli_build.COMMANDS,
+    *cli_trust.COMMANDS,
+):
     cli.add_command(_command)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import version as distribution_version
+from importlib.resources import files
 from pathlib import Path
 
 import git
@@ -26,6 +27,8 @@ from opkg.spec import Opkg
 from opkg.target import Target
 
 # What package managers write whenever they change what a machine has.
+_CODE = (".py", ".toml", "")
+_TABLES = ("targets.toml", "names.toml")  # an input of their own
 _DATABASES = ("/var/lib/dpkg/status", "/var/lib/rpm/rpmdb.sqlite")
 
 
@@ -115,12 +118,20 @@ def tool_versions() -> dict[str, str]:
     """The versions of what writes packages."""
     dpkg = run(["dpkg-deb", "--version"]).stdout.splitlines()[0]
     return {
-        "opkgc": distribution_version("oscar-opkg"),
+        "opkgc": f"{distribution_version('oscar-opkg')} ({_own_code()[:12]})",
         "dpkg-deb": dpkg.partition("version ")[2].split()[0],
         # Not from the bindings: importing them takes a fifth of a build with nothing to do.
         "rpm": run(["rpm", "--version"]).stdout.split()[-1],
         "rpm-rs": distribution_version("rpm-rs"),
     }
+
+
+def _own_code() -> str:
+    """A digest over opkgc itself: in a checkout, its version does not tell what it does."""
+    tops = [Path(str(files(name))) for name in ("builder", "opkg")]
+    found = (path for top in tops for path in sorted(top.rglob("*")) if path.name not in _TABLES)
+    texts = [path.read_bytes() for path in found if path.suffix in _CODE and path.is_file()]
+    return sha256_bytes(b"\0".join(texts))
 
 
 @cache

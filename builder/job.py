@@ -39,6 +39,7 @@ class Status(StrEnum):
     """How it went with one OPKG on one target."""
 
     BUILT = "built"
+    TAKEN = "from store"
     UNCHANGED = "unchanged"
     SKIPPED = "skipped"  # the OPKG is not meant for the target
     FAILED = "failed"
@@ -73,6 +74,12 @@ class OnTarget:
     @property
     def packages(self) -> tuple[NativePackage, ...]:
         return native_packages(self.opkg, self.recipe, self.target)
+
+    @property
+    def package_names(self) -> list[str]:
+        """The names of all packages, those of the recipe after the others."""
+        further = self.recipe.package if self.recipe and self.is_meant else ()
+        return [*(each.name for each in self.packages), *(each.name for each in further)]
 
 
 @dataclass(frozen=True, kw_only=True)

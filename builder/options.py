@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from builder.job import Place
 from builder.openpgp import LockedKeyError, SigningKey
 from opkg.target import Target, known_targets
 
@@ -26,6 +27,30 @@ SIGN = click.option(
     "--sign", metavar="KEY", type=click.Path(path_type=Path),
     help="Sign RPMs, and statements of what was made from what, with the OpenPGP secret key in "
     "this file. Its passphrase is taken from $OPKG_PASSPHRASE, or asked for.",
+)  # fmt: skip
+OUT = click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True,
+    help="Where packages go, in a folder for each target.",
+)  # fmt: skip
+TARGETS = click.option(
+    "-t", "--target", "targets", metavar="TARGET", multiple=True, required=True,
+    help="Build for this target, e.g. debian-12 or rocky-9-x86_64; may be given again.",
+)  # fmt: skip
+ROOT = click.option(
+    "--root", "place", type=click.Choice([place.value for place in Place]),
+    default=Place.AUTO.value, show_default=True,
+    help="Where recipes are followed: in a build root of the target, on this machine's own file "
+    "system, or, if run by root, the one for what is compiled or needs another OPKG's packages "
+    "(where targets.toml knows mirrors) and the other for the rest.",
+)  # fmt: skip
+STORE = click.option(
+    "--store", metavar="FOLDER|s3://BUCKET/PREFIX", default="", envvar="OPKG_STORE",
+    help="The artifact store: what was built from the same inputs before is taken from there. "
+    "“none” is none; it is a folder of the cache otherwise.",
+)  # fmt: skip
+STORE_GB = click.option(
+    "--store-gb", type=click.FloatRange(0), default=10, show_default=True, envvar="OPKG_STORE_GB",
+    help="What was used least recently goes from a store in a folder that holds more gigabytes.",
 )  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 

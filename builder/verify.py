@@ -58,7 +58,9 @@ def verify(
     jobs = _jobs(path, manifest, directories, replaced)
     with tempfile.TemporaryDirectory(prefix="opkg-verify-") as folder:
         out = Path(folder)
-        results = build(jobs, out, workers=workers, lint=False, tell=lambda _: None, say=say)
+        results = build(
+            jobs, out, workers=workers, lint=False, store=None, tell=lambda _: None, say=say
+        )
         failed = {
             result.job.opkg.name: str(result.error or "what it needs could not be")
             for result in results

@@ -95,8 +95,10 @@ def opkg(tmp_path: Path) -> Write:
 
 
 def opkgc(*words: str | Path, check: bool = True, lint: bool = False) -> CompletedProcess[str]:
-    """Run opkgc as a person would; without `lint` the checkers, which take seconds, are off."""
-    done = forked("builder", *words, env={**os.environ, "OPKG_BUILD_LINT": str(lint)})
+    """Run opkgc as a person would; without `lint` the checkers, which take seconds, are off, and
+    nothing is taken from a store that the environment does not name."""
+    env = {"OPKG_STORE": "none", **os.environ, "OPKG_BUILD_LINT": str(lint)}
+    done = forked("builder", *words, env=env)
     if check:
         assert done.returncode == 0, done.stderr
     return done

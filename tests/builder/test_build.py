@@ -237,7 +237,7 @@ def test_what_has_not_changed_is_not_built_again(opkg: Write, tmp_path: Path) ->
     (out / DEB / "opkg-sample_1.0-1~deb12_all.deb").unlink()
     (source / "scripts").mkdir()
     third = json.loads(opkgc("plan", source, "-t", "debian-12", "-o", out, "--json").stdout)
-    assert [row["status"] for row in third] == ["built"]
+    assert [row["action"] for row in third] == ["build"]
 
 
 def test_building_some_opkgs_keeps_the_others_in_the_manifest(opkg: Write, tmp_path: Path) -> None:

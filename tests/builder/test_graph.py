@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from tests.builder.conftest import Write, opkgc
 
@@ -68,9 +69,14 @@ def chain(link: Link) -> list[Path]:
     return [link("third", ["second"]), link("second", ["first"]), link("first"), link("beside")]
 
 
-def statuses(*words: str | Path, command: str = "build", check: bool = True) -> dict[str, str]:
-    done = opkgc(command, *words, "-t", "debian-12", "--json", check=check)
+def statuses(*words: str | Path) -> dict[str, str]:
+    done = opkgc("build", *words, "-t", "debian-12", "--json")
     return {row["opkg"]: row["status"] for row in json.loads(done.stdout)}
+
+
+def plan(*words: str | Path) -> dict[str, str]:
+    done = opkgc("plan", *words, "-t", "debian-12", "--json")
+    return {row["opkg"]: row["action"] for row in json.loads(done.stdout)}
 
 
 def words_in(out: Path, name: str) -> list[str]:
@@ -88,7 +94,8 @@ def test_what_changed_is_built_again_with_what_used_it(link: Link, tmp_path: Pat
     assert set(statuses(*sources, "-o", out).values()) == {"unchanged"}
     (sources[1] / "src/words").write_text("changed\n")
     expected = {"third": "built", "second": "built", "first": "unchanged", "beside": "unchanged"}
-    assert statuses(*sources, "-o", out, command="plan") == expected
+    planned = {"built": "build", "unchanged": "unchanged"}
+    assert plan(*sources, "-o", out) == {name: planned[word] for name, word in expected.items()}
     assert statuses(*sources, "-o", out) == expected
     assert words_in(out, "third") == ["third", "changed", "first"]
 
@@ -143,6 +150,26 @@ def test_two_opkgs_of_one_name_are_refused(opkg: Write, tmp_path: Path) -> None:
     sources = [opkg("same", where=tmp_path / place) for place in ("one", "two")]
     done = opkgc("build", *sources, "-t", "debian-12", "-o", tmp_path / "out", check=False)
     assert f"two OPKGs are called same: {sources[0]} and {sources[1]}" in done.stderr
+
+
+def test_a_plan_says_what_waits_for_what(link: Link, tmp_path: Path) -> None:
+    sources, drawing = chain(link), tmp_path / "plan.svg"
+    words = ("-t", "debian-12", "-t", "debian-13", "-o", tmp_path / "out")
+    rows = {row["id"]: row for row in json.loads(opkgc("plan", *sources, *words, "--json").stdout)}
+    assert len(rows) == 8
+    assert rows[f"{DEB}/third"]["needs"] == [f"{DEB}/second"]
+    assert rows[f"{DEB}/beside"]["needs"] == []
+    assert len({row["key"] for row in rows.values()}) == 8
+    assert ["build", "4", "second"] in [
+        line.split()[3:] for line in opkgc("plan", *sources, *words).stdout.splitlines()
+    ]
+    opkgc("plan", *sources, *words, "--svg", drawing)
+    space = "{http://www.w3.org/2000/svg}"
+    tree = etree.parse(drawing)
+    assert len(tree.findall(f".//{space}path[@marker-end]")) == 4
+    texts = [each.text for each in tree.iter(f"{space}text")]
+    assert texts.count("second") == 2
+    assert not list(tmp_path.glob("out/*"))
 
 
 def test_a_killed_run_goes_on_where_it_was(link: Link, tmp_path: Path) -> None:
