@@ -11,13 +11,10 @@ from opkg.console import print_json, print_table, run_command, say
 from opkg.errors import OpkgError
 from opkg.target import Target, known_targets
 from repo_server import catalog, cli_access, cli_advisories, cli_mirror, intake
-from repo_server.check import check as check_tree
 from repo_server.cli_channels import COMMANDS, DIRECTORY, FOLDER, JSON
-from repo_server.create import create
 from repo_server.package import tree_path
 from repo_server.publish import publish as publish_repository
 from repo_server.repository import open_repository
-from repo_server.upkeep import repair as repair_tree
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,6 +42,9 @@ def init(directory: Path, origin: str, url: str, db: str, as_json: bool) -> None
     DIR must be empty or not there yet. Prints the two fingerprints that clients compare: that of
     the TUF root (for opd) and that of the OpenPGP key (for apt, dnf and zypper).
     """
+    # TUF's library takes longer to import than to publish: only where it is needed.
+    from repo_server.create import create
+
     created = create(directory, origin, say, url=url, database=db)
     if as_json:
         print_json(created)
@@ -159,6 +159,10 @@ def check(directory: Path, repair: bool, as_json: bool) -> None:
     Every file that the lists name must be there with its digest, and every signature must hold.
     Every fault is named; one is enough for exit status 1.
     """
+    # Here, as in `init`.
+    from repo_server.check import check as check_tree
+    from repo_server.upkeep import repair as repair_tree
+
     repository = open_repository(directory)
     report = repair_tree(repository, say) if repair else check_tree(repository.live)
     if as_json:

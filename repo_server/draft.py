@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from repo_server.openpgp import Keyring
@@ -49,9 +50,9 @@ class Draft:
     lasting: list[str] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
     filled: set[Path] = field(default_factory=set)
-    made: set[Path] = field(default_factory=set)
+    made: set[str] = field(default_factory=set)
 
-    @property
+    @cached_property
     def root(self) -> Path:
         """The folder that becomes the generation."""
         return self.repository.generation(self.number)
@@ -84,12 +85,12 @@ class Draft:
         self.lasting.append(path)
         return path, digest
 
-    def link(self, path: str, origin: Path, *, lasting: bool = False) -> None:
+    def link(self, path: str, origin: Path | str) -> None:
         """Give the file `origin` the name `path` in the tree, if nothing has it yet."""
+        self._make_folder(path)
         with contextlib.suppress(FileExistsError):
-            os.link(origin, self._place(path))
-        if lasting:
-            self.lasting.append(path)
+            # There are many of them, so without a Path for each.
+            os.link(origin, f"{self.root}/{path}")
 
     def share(self, path: str) -> None:
         """Let `path` lead to the folder of packages that all generations share."""
@@ -113,7 +114,7 @@ class Draft:
         for top, _, names in os.walk(origin):
             place = f"{folder}/{os.path.relpath(top, origin)}"
             for name in names:
-                self.link(os.path.normpath(f"{place}/{name}"), Path(top, name))
+                self.link(os.path.normpath(f"{place}/{name}"), f"{top}/{name}")
         self.lasting.extend(path for path in lasting if path.startswith(f"{folder}/"))
 
     def settle(self) -> None:
@@ -121,11 +122,15 @@ class Draft:
         flush_all({*self.written, *(path.parent for path in self.written), *self.filled})
 
     def _place(self, path: str) -> Path:
-        place = self.root / path
-        if place.parent not in self.made:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            self.made.add(place.parent)
-        return place
+        self._make_folder(path)
+        return self.root / path
+
+    def _make_folder(self, path: str) -> None:
+        """See that the folder of a file is there."""
+        folder = path.rpartition("/")[0]
+        if folder not in self.made:
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
+            self.made.add(folder)
 
 
 def _date_after(path: Path, old: Path) -> None:

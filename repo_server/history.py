@@ -19,7 +19,8 @@ KEPT = 5
 # … and so do those that were live a moment ago, however many followed: a client may be using one.
 GRACE = timedelta(minutes=10)
 
-_TABLES = (Placement, Offer, AdvisoryRow)
+Table = type[Placement] | type[Offer] | type[AdvisoryRow]
+_TABLES: tuple[Table, ...] = (Placement, Offer, AdvisoryRow)
 # The session's objects need not follow: none is used after.
 _PLAIN = {"synchronize_session": False}
 
@@ -102,9 +103,9 @@ def advisories_change(session: Session, channels: Channels) -> bool:
     return session.scalar(select(AdvisoryRow.id).where(changing).limit(1)) is not None
 
 
-def turn(session: Session, number: int, channels: Channels) -> None:
-    """Let generation `number` show what waited in `channels`, and not what left."""
-    for table in _TABLES:
+def turn(session: Session, number: int, channels: Channels, tables: Iterable[Table]) -> None:
+    """Let generation `number` show what waited in `channels`, and not what left, in `tables`."""
+    for table in tables:
         come, gone = _changing(table, channels)
         for statement in (
             update(table).where(come).values(since=number),
@@ -116,6 +117,8 @@ def turn(session: Session, number: int, channels: Channels) -> None:
 def unpublish_after(session: Session, number: int) -> bool:
     """Let what only generations after `number` changed wait for the next publication again;
     false where there is nothing of that kind."""
+    if last_generation(session) <= number:
+        return False
     found = False
     for table in _TABLES:
         for statement in (
@@ -186,7 +189,7 @@ def renewed(session: Session, number: int) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _waiting(table: type[Placement] | type[Offer] | type[AdvisoryRow]) -> ColumnElement[bool]:
+def _waiting(table: Table) -> ColumnElement[bool]:
     return table.since.is_(None)
 
 

@@ -15,7 +15,7 @@ from opkg.document import decode
 from opkg.errors import OpkgError
 from opkg.manifest import Artifact, OpkgInfo
 from opkg.target import Family, Target
-from repo_server import catalog, chunks, oscar, trust
+from repo_server import catalog, chunks, oscar
 from repo_server.debs import COMPONENT
 from repo_server.draft import Draft
 from repo_server.forms import PLAIN
@@ -76,6 +76,9 @@ def write_channel(
 ) -> None:
     """Write a channel's index, the TUF metadata over it, and the old OPD's list; `sources` are by
     target."""
+    # Here, since it takes a while and few publications change an index.
+    from repo_server import trust
+
     empty = index.Index(
         format=FORMAT,
         channel=channel,

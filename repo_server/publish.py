@@ -7,6 +7,7 @@ all generations share: a publication costs what it changes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +20,10 @@ from sqlalchemy.orm import Session
 
 from opkg.files import point
 from opkg.target import Family, Target, known_targets
-from repo_server import chunks, debs, history, opds, oscar, rpms, trust
+from repo_server import chunks, debs, history, opds, oscar, rpms
 from repo_server.draft import Draft, flush_all
 from repo_server.package import PACKAGES, SOURCE, tree_path
-from repo_server.repository import CURRENT, TOPS, Progress, Repository, changing
+from repo_server.repository import CURRENT, ROOT_FILE, TOPS, Progress, Repository, changing
 from repo_server.stock import Changes, take_changes
 from repo_server.tables import Generation
 
@@ -32,7 +33,7 @@ LIFETIME = timedelta(days=14)
 FRESH = timedelta(days=1)
 
 OPENPGP_KEY = "keys/repository.asc"
-TUF_ROOT = f"keys/{trust.ROOT_FILE}"
+TUF_ROOT = f"keys/{ROOT_FILE}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +142,7 @@ def _write(
     """Write the whole tree but for what earlier generations leave to it. Unless it is all to be
     made `anew`, what does not change is taken from the live one, whose lasting files are `old`."""
     draft.write(OPENPGP_KEY, draft.keys.public)
-    draft.write(TUF_ROOT, (draft.repository.trust / trust.ROOT_FILE).read_bytes())
+    draft.write(TUF_ROOT, (draft.repository.trust / ROOT_FILE).read_bytes())
     shelves = history.shelves(session)
     if draft.repository.url:
         channels = dict.fromkeys(channel for channel, _ in shelves)
@@ -201,9 +202,8 @@ def _carry_over(draft: Draft, session: Session) -> None:
     """Keep what clients that hold the metadata of a kept generation may still ask for."""
     oldest = history.oldest_kept(session, draft.number, draft.date)
     for path in history.files(session, since=oldest):
-        origin = draft.before / path
-        if origin.exists():
-            draft.link(path, origin)
+        with contextlib.suppress(FileNotFoundError):
+            draft.link(path, f"{draft.before}/{path}")
 
 
 def _record(draft: Draft, session: Session, renewed: datetime) -> None:

@@ -26,6 +26,8 @@ from repo_server.settings import read_settings
 
 LIVE = "live"
 CURRENT = "current"
+# In the folder of TUF's keys: the initial root.
+ROOT_FILE = "root.json"
 # The published tree's folders.
 TOPS = ("deb", "rpm", "opd", "keys")
 _CHANNEL = re.compile(r"[a-z0-9][a-z0-9+.-]*")

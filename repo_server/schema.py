@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import DatabaseError
 
 from opkg.errors import OpkgError
 from repo_server.tables import Base
@@ -30,11 +31,12 @@ def make(connection: Connection) -> None:
 def is_current(connection: Connection) -> bool:
     """Whether the tables are there in today's form. Raises OpkgError where a newer opkg-repo made
     them, and where nobody did."""
-    # Asked for each time, so not with the means that look for tables.
-    sqlite = connection.dialect.name == "sqlite"
-    if sqlite and connection.exec_driver_sql("PRAGMA user_version").scalar() == _FIRST:
+    try:
+        found = str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar())
+    except DatabaseError:
+        if _user_version(connection) != _FIRST:
+            raise
         return False
-    found = str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
     if found > TODAY:
         raise OpkgError(
             f"the catalog has the form {found}, which is newer than this opkg-repo",
@@ -55,6 +57,13 @@ def bring_up_to_date(connection: Connection) -> None:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA user_version = 0")
     connection.commit()
+
+
+def _user_version(connection: Connection) -> int:
+    """What SQLite keeps for programs; 0 for other databases."""
+    if connection.dialect.name != "sqlite":
+        return 0
+    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
 
 
 def _migrate(connection: Connection, way: str) -> None:

@@ -15,6 +15,7 @@ from repo_server import catalog, chunks, debs, history, opds, rpms
 from repo_server.draft import Draft
 from repo_server.history import Pending, Row
 from repo_server.package import SOURCE, tree_path
+from repo_server.tables import AdvisoryRow, Offer, Placement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ def take_changes(draft: Draft, session: Session, channels: history.Channels) -> 
     packages, and let the catalog say that the draft shows it."""
     packages = history.pending_packages(session, channels)
     history.open_shelves(session, ((one.channel, one.target) for one in packages))
+    shelves = history.shelves(session)
     table = known_targets()
     for one in packages:
         target = table.find(one.target)
@@ -50,7 +52,7 @@ def take_changes(draft: Draft, session: Session, channels: history.Channels) -> 
                 for file in catalog.companions(session, row.sha256):
                     path = tree_path(target.family, one.channel, target.name, file.path)
                     draft.share_package(path, file.sha256)
-        for group, come, gone in _groups(session, one, target):
+        for group, come, gone in _groups(session, one, target, shelves):
             chunks.update(
                 session,
                 group,
@@ -70,7 +72,9 @@ def take_changes(draft: Draft, session: Session, channels: history.Channels) -> 
             render=lambda keys: opds.render(session, keys),
         )
     advisories = history.advisories_change(session, channels)
-    history.turn(session, draft.number, channels)
+    changed: dict[history.Table, object] = {Placement: packages, Offer: offers, AdvisoryRow: advisories}
+    tables = [table for table, changes in changed.items() if changes]
+    history.turn(session, draft.number, channels, tables)
     return Changes(packages=tuple(packages), indexes=frozenset(offers), advisories=advisories)
 
 
@@ -85,13 +89,13 @@ def _render(session: Session) -> chunks.Render:
 
 
 def _groups(
-    session: Session, pending: Pending, target: Target
+    session: Session, pending: Pending, target: Target, shelves: Sequence[tuple[str, str]]
 ) -> Iterable[tuple[str, list[str], list[str]]]:
     """The groups that are changed, with the digests of what comes and goes."""
     # A suite has a package once, whichever of its platform's targets it came for.
     sharing = [
         name
-        for channel, name in history.shelves(session)
+        for channel, name in shelves
         if channel == pending.channel
         and (name == target.name or target.family is Family.DEB)
         and known_targets().find(name).platform == target.platform

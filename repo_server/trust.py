@@ -28,9 +28,9 @@ from tuf.api.serialization.json import JSONSerializer
 from opkg.errors import OpkgError
 from opkg.files import sha256_bytes, write_atomic
 from repo_server.draft import Digest
+from repo_server.repository import ROOT_FILE
 
 ROLES = (Root.type, Timestamp.type, Snapshot.type, Targets.type)
-ROOT_FILE = "root.json"
 ROOT_LIFETIME = timedelta(days=3653)
 
 Role = TypeVar("Role", Root, Timestamp, Snapshot, Targets)
