@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -10,14 +12,44 @@ import click
 from opkg.console import print_json, print_table, run_command, say
 from opkg.errors import OpkgError
 from opkg.target import Target, known_targets
-from repo_server import catalog, cli_access, cli_advisories, cli_mirror, intake
-from repo_server.cli_channels import COMMANDS, DIRECTORY, FOLDER, JSON
+from repo_server import catalog, intake
+from repo_server.cli_options import DIRECTORY, FOLDER, JSON
 from repo_server.package import tree_path
 from repo_server.publish import publish as publish_repository
 from repo_server.repository import open_repository
 
+# The modules of the commands that are not here.
+_MODULES = {
+    "advisory": "cli_advisories",
+    "audit": "cli_access",
+    "gc": "cli_channels",
+    "generations": "cli_channels",
+    "key": "cli_channels",
+    "mirror": "cli_mirror",
+    "promote": "cli_channels",
+    "remove": "cli_channels",
+    "renew": "cli_channels",
+    "rollback": "cli_channels",
+    "token": "cli_access",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    """Imports the module of a command when it is asked for: some need libraries that take longer
+    to import than other commands take to run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_MODULES])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return super().get_command(ctx, cmd_name)
+        module = import_module(f"repo_server.{_MODULES[cmd_name]}")
+        commands: Sequence[click.Command] = module.COMMANDS
+        return next(command for command in commands if command.name == cmd_name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="oscar-opkg")
 def cli() -> None:
     """Publish packages as one signed tree that apt, dnf, zypper and OPD read.
@@ -42,7 +74,7 @@ def init(directory: Path, origin: str, url: str, db: str, as_json: bool) -> None
     DIR must be empty or not there yet. Prints the two fingerprints that clients compare: that of
     the TUF root (for opd) and that of the OpenPGP key (for apt, dnf and zypper).
     """
-    # TUF's library takes longer to import than to publish: only where it is needed.
+    # Here and below, since `add` and `publish` need not load TUF's library.
     from repo_server.create import create
 
     created = create(directory, origin, say, url=url, database=db)
@@ -159,7 +191,6 @@ def check(directory: Path, repair: bool, as_json: bool) -> None:
     Every file that the lists name must be there with its digest, and every signature must hold.
     Every fault is named; one is enough for exit status 1.
     """
-    # Here, as in `init`.
     from repo_server.check import check as check_tree
     from repo_server.upkeep import repair as repair_tree
 
@@ -200,15 +231,6 @@ def serve(directory: Path, port: int, host: str) -> None:
     from repo_server.serve import serve as serve_repository
 
     serve_repository(open_repository(directory), host, port)
-
-
-for command in (
-    *COMMANDS,
-    *cli_advisories.COMMANDS,
-    *cli_access.COMMANDS,
-    *cli_mirror.COMMANDS,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

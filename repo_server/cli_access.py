@@ -12,7 +12,7 @@ import click
 from opkg.console import print_json, print_table, say
 from opkg.errors import OpkgError
 from repo_server import audit, tokens
-from repo_server.cli_channels import DIRECTORY, JSON
+from repo_server.cli_options import DIRECTORY, JSON
 from repo_server.repository import open_repository
 
 

@@ -10,7 +10,7 @@ import click
 
 from opkg.console import print_json, print_table, say
 from repo_server import advisories
-from repo_server.cli_channels import DIRECTORY, FOLDER, JSON
+from repo_server.cli_options import DIRECTORY, FOLDER, JSON
 from repo_server.repository import open_repository
 
 

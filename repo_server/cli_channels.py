@@ -11,14 +11,12 @@ import click
 
 from opkg.console import print_json, print_table, say
 from opkg.target import Target, known_targets
-from repo_server import channels
+from repo_server import channels, garbage, upkeep
+from repo_server.cli_options import DIRECTORY, JSON
 from repo_server.publish import Published
 from repo_server.publish import renew as renew_repository
 from repo_server.repository import open_repository
 
-FOLDER = click.Path(path_type=Path)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-DIRECTORY = click.argument("directory", metavar="DIR", type=FOLDER)
 _NAMES = "NAME[=VERSION]..."
 
 
@@ -62,9 +60,6 @@ def promote(
 @JSON
 def generations(directory: Path, as_json: bool) -> None:
     """List what was published, and what each publication changed."""
-    # These libraries are imported where they are needed: others start without them.
-    from repo_server import upkeep
-
     rows = upkeep.generations(open_repository(directory))
     if as_json:
         print_json(rows)
@@ -107,8 +102,6 @@ def gc(directory: Path, keep: int | None, as_json: bool) -> None:
 
     Then no roll-back goes behind the oldest of these.
     """
-    from repo_server import garbage
-
     done = garbage.collect(open_repository(directory), keep, say)
     if as_json:
         print_json(done)
@@ -152,8 +145,6 @@ def rotate(directory: Path, kind: str, as_json: bool) -> None:
     Clients of the old keys go on. Of OpenPGP keys, the old one stays in use beside the new one
     until its secret half is taken out of private/openpgp/.
     """
-    from repo_server import upkeep
-
     repository = open_repository(directory)
     if kind == "tuf":
         version, done = upkeep.rotate_tuf(repository, say)

@@ -11,7 +11,7 @@ import click
 
 from opkg.console import print_json, print_table, say
 from opkg.errors import OpkgError
-from repo_server.cli_channels import DIRECTORY, FOLDER, JSON
+from repo_server.cli_options import DIRECTORY, FOLDER, JSON
 from repo_server.mirrors import mirror as known
 from repo_server.mirrors.export import export as export_mirror
 from repo_server.mirrors.fetch import Upstream, check_address

@@ -72,7 +72,11 @@ def take_changes(draft: Draft, session: Session, channels: history.Channels) -> 
             render=lambda keys: opds.render(session, keys),
         )
     advisories = history.advisories_change(session, channels)
-    changed: dict[history.Table, object] = {Placement: packages, Offer: offers, AdvisoryRow: advisories}
+    changed: dict[history.Table, object] = {
+        Placement: packages,
+        Offer: offers,
+        AdvisoryRow: advisories,
+    }
     tables = [table for table, changes in changed.items() if changes]
     history.turn(session, draft.number, channels, tables)
     return Changes(packages=tuple(packages), indexes=frozenset(offers), advisories=advisories)

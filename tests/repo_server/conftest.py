@@ -24,7 +24,9 @@ from opkg.files import sha256_file
 from opkg.manifest import Artifact, Manifest, OpkgInfo
 from opkg.run import run
 from opkg.spec import Part
-from repo_server import catalog
+
+# What commands import when they are asked for: here once for all forks.
+from repo_server import catalog, check, cli_access, cli_advisories, cli_channels, cli_mirror, create  # noqa: F401
 from repo_server.tables import Base
 from tests.programs import forked
 
