@@ -11,7 +11,7 @@ export OPKG_CACHE := $(CACHE)
 # What the programs and their tests run, from the distribution.
 PACKAGES := python3-venv python3-rpm rpm createrepo-c dnf zypper mmdebstrap bubblewrap gnupg gpgv sqv \
             dpkg-dev apt-utils xz-utils zstd rsync curl wget openssh-server openssh-client git \
-            debian-archive-keyring debhelper dh-python debugedit elfutils lintian rpmlint \
+            debian-archive-keyring debhelper dh-python debugedit elfutils lintian rpmlint unzip \
             iproute2 chromium build-essential qemu-system-x86 postgresql
 
 help: ## say what can be made

@@ -19,7 +19,6 @@ from opkg.recipe import RecipePackage
 from opkg.resolve import native_version
 from opkg.run import run
 from opkg.spec import Kind, Part
-from opkg.target import Family
 
 _SCRIPTS = {
     "pre-install": "preinst",
@@ -149,7 +148,7 @@ def _rules(work: Work, staged: tuple[Staged, ...]) -> str:
 
 def _scripts(work: Work, package: RecipePackage) -> dict[str, str]:
     """The package's own scripts, and its triggers."""
-    texts = recipe_scripts(package, work.directory, Family.DEB)
+    texts = recipe_scripts(package, work.directory, work.target)
     triggered = [
         trigger_script(work.directory / path, folder) for folder, path in package.triggers.items()
     ]

@@ -23,13 +23,11 @@ _ERROR = {
 # Debug symbols look like broken libraries to them.
 _DEBUG = re.compile(r"-(dbgsym|debuginfo|debugsource)[-_]")
 # What they call an error and is none: packages are signed when they are published; some need
-# another one's headers, or its library, which they open by name; glibc's own triggers run ldconfig.
+# another one's headers, or its library, which they open by name.
 _NOT_HERE = (
     "no-signature",
     "devel-dependency",
     "explicit-lib-dependency",
-    "library-without-ldconfig-postin",
-    "library-without-ldconfig-postun",
 )
 
 

@@ -55,12 +55,15 @@ def build_root(target: Target, needed: Sequence[Relation], used: Files, say: Say
             _make_base(target, place, say)
     if not needed:
         return base
-    words = sorted({relation.name for relation in needed})
+    # Of the other relations, the newest version is the best that there is.
+    exact = {relation.name: relation.version for relation in needed if relation.rel == "="}
+    wanted = {name: exact.get(name, "") for name in sorted({r.name for r in needed})}
+    words = [f"{name} {version}".strip() for name, version in wanted.items()]
     digests = [artifact.sha256 for artifact, _ in used]
     root = folder / f"with-{_key(target, state, [base_key, *words, *digests])}"
     with _making(root, say, f"a build root of {target.name} with {', '.join(words)}") as place:
         if place:
-            _install(target, base, words, used, place)
+            _install(target, base, wanted, used, place)
     return root
 
 
@@ -86,8 +89,11 @@ def _make_base(target: Target, place: Path, say: Say) -> None:
     )
 
 
-def _install(target: Target, base: Path, names: Sequence[str], used: Files, place: Path) -> None:
-    """Make the root `place/root` from a base and the packages `names`, some of them `used`."""
+def _install(
+    target: Target, base: Path, named: Mapping[str, str], used: Files, place: Path
+) -> None:
+    """Make the root `place/root` from a base and the packages `named`, with the version that each
+    must have, or "". Some of them may be `used`."""
     seen, scratch, session = place / "seen", place / "scratch", place / "session"
     for folder in (seen, scratch, session):
         folder.mkdir()
@@ -95,8 +101,8 @@ def _install(target: Target, base: Path, names: Sequence[str], used: Files, plac
     paths = [path for _, path in used]
     sources = [write_repository(paths, session, target.family)] if used else []
     # Just the version that was built, even where the target has a newer one.
-    versions = {artifact.name: artifact.version for artifact, _ in used}
-    wanted = [Wanted(name=name, version=versions.get(name, "")) for name in names]
+    built = {artifact.name: artifact.version for artifact, _ in used}
+    wanted = [Wanted(name=n, version=built.get(n, version)) for n, version in named.items()]
     with overlay(base, seen, scratch) as layer, guest.opened(seen):
         installer = installer_of(system)(
             system=system, session=session, say=_nobody, sources=sources

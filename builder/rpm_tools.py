@@ -17,7 +17,6 @@ from builder.steps import Work, as_program, build_requirements
 from builder.text import wrapped
 from opkg.resolve import native_version
 from opkg.spec import Kind, Opkg, Part
-from opkg.target import Family
 
 _TAGS = {
     Kind.REQUIRES: "Requires",
@@ -48,6 +47,7 @@ _SPEC_MACROS = """\
 %undefine __brp_python_bytecompile
 """
 _MANUAL = re.compile(r"/usr/share/(man/.+|info/.+\.info(-\d+)?)")
+_LIBRARY = re.compile(r"\.so\.[\d.]+$")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _MODULE = re.compile(r"/usr/lib(64)?/python3[^/]*/.+\.py")
 
@@ -175,7 +175,11 @@ def _files(entry: Staged) -> str:
 
 def _scripts(entry: Staged, work: Work) -> str:
     package = entry.package
-    texts = recipe_scripts(package, work.directory, Family.RPM)
+    texts = recipe_scripts(package, work.directory, work.target)
+    if _has_libraries(entry, work):
+        # Not every distribution's glibc does that by itself.
+        for moment in ("post-install", "post-uninstall"):
+            texts[moment] = "ldconfig\n" + texts.get(moment, "")
     found = [
         f"{_SCRIPTS[moment]} -n {package.name}\nset -e\n{_escape(text)}"
         for moment, text in texts.items()
@@ -187,6 +191,15 @@ def _scripts(entry: Staged, work: Work) -> str:
             for when in ("%transfiletriggerin", "%transfiletriggerpostun")
         ]
     return "\n".join(found)
+
+
+def _has_libraries(entry: Staged, work: Work) -> bool:
+    """Whether the loader's cache is to know of the package's files."""
+    folder = PurePosixPath(work.target.libraries)
+    return any(
+        PurePosixPath(path).parent == folder and _LIBRARY.search(path)
+        for path in elf_files(work.stage, entry)
+    )
 
 
 def _has_debug_symbols(work: Work, entry: Staged) -> bool:

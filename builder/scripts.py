@@ -17,7 +17,7 @@ from pathlib import Path
 from opkg.errors import OpkgError
 from opkg.recipe import RecipePackage
 from opkg.resolve import PACKAGES_DIR, NativePackage, PackagedFile
-from opkg.target import Family
+from opkg.target import Family, Target
 
 # When $1 says that the moment has come.
 _CONDITIONS = {
@@ -41,11 +41,11 @@ def maintainer_scripts(package: NativePackage, opkg: str, family: Family) -> dic
     return {moment: _script(moment, file, opkg, family) for moment, file in package.scripts}
 
 
-def recipe_scripts(package: RecipePackage, directory: Path, family: Family) -> dict[str, str]:
+def recipe_scripts(package: RecipePackage, directory: Path, target: Target) -> dict[str, str]:
     """The same of a recipe's package; `directory` is the OPKG's."""
     return {
-        moment: (f"if {_CONDITIONS[family, moment]}; then\n{embedded(directory / path)}fi\n")
-        for moment, path in package.scripts.items()
+        moment: f"if {_CONDITIONS[target.family, moment]}; then\n{embedded(directory / path)}fi\n"
+        for moment, path in package.scripts_on(target).items()
     }
 
 

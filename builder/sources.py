@@ -5,22 +5,24 @@ them; and from there, unpacked and patched, into the folder of a build."""
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import git
 from debian.deb822 import Dsc
 
 from builder.cache import cache_folder
 from builder.fetch import fetch
+from builder.git_source import commit_archive
 from builder.room import SHOWN, Room
 from opkg.directory import digest
 from opkg.errors import IntegrityError, OpkgError
-from opkg.files import locked, sha256_file
+from opkg.files import sha256_file
+from opkg.native.system import HOST
 from opkg.recipe import Recipe, RecipeSource
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz", ".tar.zst")
+_ZIP = ".zip"
 
 
 def check_replaced(recipes: Sequence[Recipe], replaced: Mapping[str, Path]) -> None:
@@ -45,7 +47,7 @@ def get_sources(recipe: Recipe, directory: Path, replaced: Mapping[str, Path], r
             _put(directory / source.path, place, room)
         elif source.git:
             place.mkdir()
-            _unpack(_commit(source), place, room)
+            _unpack(commit_archive(source), place, room)
         elif source.debian:
             _put_debian(source, place, room)
         else:
@@ -62,18 +64,23 @@ def _put(origin: Path, place: Path, room: Room, *, name: str = "") -> None:
         shutil.copytree(origin, place, symlinks=True, ignore=ignore)
         return
     place.mkdir(parents=True)
-    if name.endswith(_ARCHIVES):
-        _unpack(origin, place, room)
+    if name.endswith((*_ARCHIVES, _ZIP)):
+        _unpack(origin, place, room, name=name)
     else:
         shutil.copyfile(origin, place / name)
 
 
-def _unpack(archive: Path, place: Path, room: Room) -> None:
+def _unpack(archive: Path, place: Path, room: Room, *, name: str = "") -> None:
     """Unpack an archive; where all lies in one folder, that folder's contents."""
     room.own(place)
     # In the room, as its user: an archive can name paths and links that lead out of it.
-    options = ["--extract", "--no-same-owner", "--no-same-permissions", "--directory"]
-    room.run(["tar", *options, room.inside(place), "--file", SHOWN], shown=archive)
+    if name.endswith(_ZIP):
+        # By this machine's program: no root has it by itself.
+        own = replace(room, root=HOST)
+        own.run(["unzip", "-q", SHOWN, "-d", room.inside(place)], shown=archive)
+    else:
+        options = ["--extract", "--no-same-owner", "--no-same-permissions", "--directory"]
+        room.run(["tar", *options, room.inside(place), "--file", SHOWN], shown=archive)
     tops = list(place.iterdir())
     if len(tops) == 1 and tops[0].is_dir() and not tops[0].is_symlink():
         top = tops[0].rename(place.parent / f".{place.name}")
@@ -95,43 +102,6 @@ def _apply(patch: Path, place: Path, room: Room) -> None:
 def _download(source: RecipeSource) -> Path:
     kept = cache_folder("sources") / source.sha256
     return fetch([source.url, *source.mirrors], source.sha256, kept)
-
-
-def _commit(source: RecipeSource) -> Path:
-    """A commit of a git repository, as a tar archive in the cache."""
-    kept = cache_folder("sources") / f"{source.commit}.tar"
-    if kept.exists():
-        return kept
-    with locked(kept.with_suffix(".lock")), tempfile.TemporaryDirectory(dir=kept.parent) as work:
-        repository = git.Repo.init(work, bare=True)
-        _fetch_commit(repository, source)
-        archive = Path(work, "archive.tar")
-        repository.git.archive(source.commit, format="tar", output=str(archive))
-        archive.replace(kept)
-    return kept
-
-
-def _fetch_commit(repository: git.Repo, source: RecipeSource) -> None:
-    faults = []
-    for url in (source.git, *source.mirrors):
-        # A server may give one commit alone, or only what its branches and tags hold.
-        for words in (["--depth=1", url, source.commit], [url, "+refs/*:refs/remotes/all/*"]):
-            try:
-                repository.git.fetch(*words, "--no-tags", "--quiet", env=_QUIET)
-                repository.git.cat_file("-e", f"{source.commit}^{{commit}}")
-                return
-            except git.GitCommandError as error:
-                lines = [line.strip(" '") for line in error.stderr.splitlines()]
-                faults.append(f"{url}: {lines[-1] if lines else error}")
-    raise OpkgError(
-        f"no place gives the commit {source.commit}: " + "; ".join(dict.fromkeys(faults)),
-        where=source.git,
-        hint="--source NAME=PATH takes a source from a path",
-    )
-
-
-# git asks nobody for a password here.
-_QUIET = {"GIT_TERMINAL_PROMPT": "0"}
 
 
 def _put_debian(source: RecipeSource, place: Path, room: Room) -> None:

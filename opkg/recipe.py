@@ -46,6 +46,13 @@ class RecipeRelation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 Relations = tuple[str | RecipeRelation, ...]
 
 
+class RecipeScript(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of the OPKG that the package manager runs; `on` as for relations."""
+
+    path: str
+    on: tuple[str, ...] = ()
+
+
 class Build(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`requires` are packages that the steps need, by generic names; `leave_out` are patterns of
     staged files that go into no package. `variables` are a text each, or one for each of some
@@ -74,8 +81,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class RecipePackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A native package made of staged files. `part` names the part of the OPKG that requires it,
     in just this version. Patterns: `*` matches within a folder, `**` at any depth. `scripts` are
-    files of the OPKG by the moment at which the package manager runs them, `triggers` by the
-    folder that other packages change; `on` limits the package as it does relations."""
+    files of the OPKG by the moment at which the package manager runs them: one, or several of
+    which the first that is for the target counts. `triggers` are files by the folder that other
+    packages change; `on` limits the package as it does relations."""
 
     name: str
     summary: str
@@ -90,9 +98,18 @@ class RecipePackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     requires: Relations = ()
     recommends: Relations = ()
     suggests: Relations = ()
-    scripts: dict[str, str] = {}
+    scripts: dict[str, str | tuple[RecipeScript, ...]] = {}
     triggers: dict[str, str] = {}
     on: tuple[str, ...] = ()
+
+    def scripts_on(self, target: Target) -> dict[str, str]:
+        """The scripts that hold on a target, by their moments."""
+        found: dict[str, str] = {}
+        for moment, listed in self.scripts.items():
+            scripts = (RecipeScript(path=listed),) if isinstance(listed, str) else listed
+            chosen = next((script.path for script in scripts if is_on(script.on, target)), "")
+            found |= {moment: chosen} if chosen else {}
+        return found
 
     def relations(self, kind: Kind, target: Target, names: Names) -> tuple[Relation, ...]:
         """The package's relations of a kind as they hold on a target, by native names."""

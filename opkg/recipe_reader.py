@@ -14,7 +14,16 @@ from opkg.kinds import step_kinds
 from opkg.naming import NAME as PACKAGE_NAME
 from opkg.naming import is_possible, legal_name
 from opkg.older import distribution_words
-from opkg.recipe import NAME, Recipe, RecipePackage, RecipeRelation, RecipeSource, Relations, Step
+from opkg.recipe import (
+    NAME,
+    Recipe,
+    RecipePackage,
+    RecipeRelation,
+    RecipeScript,
+    RecipeSource,
+    Relations,
+    Step,
+)
 from opkg.resolve import MOMENTS
 from opkg.spec import Kind
 from opkg.toml_file import Place, TomlFile, read_toml
@@ -182,11 +191,13 @@ class _Check:
         self.patterns((*place, "config"), package.config)
         for kind in Kind:
             self.relations(getattr(package, kind.value), (*place, kind.value))
-        for moment, path in package.scripts.items():
+        for moment, listed in package.scripts.items():
+            at = (*place, "scripts", moment)
             if moment not in MOMENTS:
-                hint = expected(moment, MOMENTS)
-                self.document.error((*place, "scripts", moment), "no such moment", hint)
-            self.inside((*place, "scripts", moment), path, folder=False)
+                self.document.error(at, "no such moment", expected(moment, MOMENTS))
+            for script in (RecipeScript(path=listed),) if isinstance(listed, str) else listed:
+                self.inside(at, script.path, folder=False)
+                self.words(at, script.on)
         for folder, path in package.triggers.items():
             self.patterns((*place, "triggers", folder), (folder,))
             self.inside((*place, "triggers", folder), path, folder=False)
@@ -194,10 +205,19 @@ class _Check:
 
     def patterns(self, place: Place, patterns: tuple[str, ...]) -> None:
         for pattern in patterns:
-            if not pattern.startswith(("/", "${LIBDIR}")):
+            if not self.is_absolute(pattern):
                 hint = f"write it as the file is installed: /{pattern}"
                 self.document.error(place, f"“{pattern}” matches nothing", hint)
         self.texts(place, patterns)
+
+    def is_absolute(self, pattern: str) -> bool:
+        """Whether a pattern begins with a slash, or with a variable that does everywhere."""
+        name, _, _ = pattern.removeprefix("${").partition("}")
+        if not pattern.startswith("${") or name == "LIBDIR":
+            return pattern.startswith(("/", "${LIBDIR}"))
+        value = self.recipe.build.variables.get(name, "")
+        values = [value] if isinstance(value, str) else list(value.values())
+        return all(each.startswith("/") for each in values)
 
     def texts(self, place: Place, texts: tuple[str, ...]) -> None:
         """Look for variables that nobody sets."""
@@ -214,6 +234,7 @@ class _Check:
 
     def relation(self, entry: str | RecipeRelation, place: Place) -> None:
         name = entry if isinstance(entry, str) else entry.name
+        self.texts(place, (name,))
         if not is_possible(name):
             hint = '{ name = "…", rel = ">=", version = "…" } says which version'
             self.document.error(place, f"“{name}” is not the name of a package", hint)

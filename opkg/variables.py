@@ -94,9 +94,11 @@ def _package(package: RecipePackage, values: Mapping[str, str]) -> RecipePackage
 
 def _relations(listed: Relations, values: Mapping[str, str]) -> Relations:
     return tuple(
-        msgspec.structs.replace(entry, version=_text(entry.version, values))
+        msgspec.structs.replace(
+            entry, name=_text(entry.name, values), version=_text(entry.version, values)
+        )
         if isinstance(entry, RecipeRelation)
-        else entry
+        else _text(entry, values)
         for entry in listed
     )
 

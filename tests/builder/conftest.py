@@ -57,6 +57,27 @@ config = ["/etc/*.conf"]
 requires = ["bash", {{ name = "coreutils", on = ["deb"] }}]
 """
 
+PARTS = """
+[source.main]
+{source}
+
+[build]
+{build}
+
+[[step]]
+name = "install"
+{step}
+
+[[package]]
+name = "thing"
+summary = "a thing"
+description = "It is installed, and that is all."
+architecture = "all"
+files = ["/usr/share/thing/**"]
+{package}
+"""
+INSTALL = """run = 'install -D -m 644 -t "$DESTDIR/usr/share/thing" thing'"""
+
 Write = Callable[..., Path]
 
 
@@ -90,6 +111,31 @@ def opkg(tmp_path: Path) -> Write:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
         return folder
+
+    return write
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The builder's cache, empty."""
+    monkeypatch.setenv("OPKG_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def recipe(opkg: Write, cache: Path) -> Write:
+    """Writes an OPKG whose recipe is put together from parts; the test has a `cache` of its own."""
+
+    def write(
+        source: str = 'path = "src"',
+        *,
+        build: str = "",
+        step: str = INSTALL,
+        package: str = "",
+        files: dict[str, str] | None = None,
+    ) -> Path:
+        text = PARTS.format(source=source, build=build, step=step, package=package)
+        return opkg("thing", files={"build.toml": text, "src/thing": "here\n", **(files or {})})
 
     return write
 

@@ -1,245 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""build.toml: where sources come from, what steps can and cannot do, what is refused."""
+"""build.toml: what steps can and cannot do, what is refused."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import http.server
 import io
 import os
 import signal
 import subprocess
 import sys
 import tarfile
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from builder.steps import run_steps
-from opkg.directory import read_opkg
 from opkg.errors import OpkgError
 from opkg.manifest import read_manifest
-from opkg.recipe_reader import read_recipe
-from opkg.target import known_targets
 from tests.builder.conftest import Write, opkgc
-
-RECIPE = """
-[source.main]
-{source}
-
-[build]
-{build}
-
-[[step]]
-name = "install"
-{step}
-
-[[package]]
-name = "thing"
-summary = "a thing"
-description = "It is installed, and that is all."
-architecture = "all"
-files = ["/usr/share/thing/**"]
-{package}
-"""
-INSTALL = """run = 'install -D -m 644 -t "$DESTDIR/usr/share/thing" thing'"""
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("OPKG_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def recipe(opkg: Write) -> Write:
-    """Writes an OPKG whose recipe is put together from parts."""
-
-    def write(
-        source: str = 'path = "src"',
-        *,
-        build: str = "",
-        step: str = INSTALL,
-        package: str = "",
-        files: dict[str, str] | None = None,
-    ) -> Path:
-        text = RECIPE.format(source=source, build=build, step=step, package=package)
-        return opkg("thing", files={"build.toml": text, "src/thing": "here\n", **(files or {})})
-
-    return write
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder, and the URL at which it is served."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    handler = functools.partial(_Ranges, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield folder, f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-class _Ranges(http.server.SimpleHTTPRequestHandler):
-    """Gives the rest of a file to who asks for it, and notes who asked for what."""
-
-    def do_GET(self) -> None:
-        wanted = self.headers.get("Range", "")
-        path = Path(self.translate_path(self.path))
-        with Path(self.directory, "log").open("a") as log:
-            log.write(f"{self.path} {wanted}\n")
-        if not wanted or not path.is_file():
-            super().do_GET()
-            return
-        data = path.read_bytes()[int(wanted.removeprefix("bytes=").rstrip("-")) :]
-        self.send_response(206)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-def archive(path: Path, text: str = "fetched\n") -> str:
-    """Write an archive with a file `thing` in a folder; its SHA-256."""
-    with tarfile.open(path, "w:gz") as tar:
-        info = tarfile.TarInfo("thing-1.0/thing")
-        info.size = len(text)
-        tar.addfile(info, io.BytesIO(text.encode()))
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def built(source: Path, out: Path, *words: str) -> str:
-    """Build for Debian 12; what the package's file holds."""
-    opkgc("build", source, "-t", "debian-12", "-o", out, *words)
-    deb = next(out.glob("*/thing_*.deb"))
-    tar = subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], capture_output=True, check=True)
-    with tarfile.open(fileobj=io.BytesIO(tar.stdout)) as archive:
-        member = archive.extractfile("./usr/share/thing/thing")
-        assert member is not None
-        return member.read().decode()
-
-
-def staged(source: Path, work: Path) -> str:
-    """Follow the steps alone; what they install."""
-    recipe = read_recipe(source)
-    assert recipe is not None
-    work.mkdir()
-    opkg, _ = read_opkg(source)
-    stage = run_steps(opkg, recipe, source, known_targets().find("debian-12"), work)
-    return (stage / "usr/share/thing/thing").read_text()
-
-
-def refused(source: Path, tmp_path: Path, *words: str) -> str:
-    done = opkgc("build", source, "-t", "debian-12", "-o", tmp_path / "out", *words, check=False)
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr
-
-
-def test_a_source_is_fetched_once_from_the_first_place_that_has_it(
-    recipe: Write, served: tuple[Path, str], tmp_path: Path
-) -> None:
-    folder, url = served
-    digest = archive(folder / "thing-1.0.tar.gz")
-    source = recipe(
-        f'url = "{url}/gone/thing-${{OPKG_VERSION}}.tar.gz"\nsha256 = "{digest}"\n'
-        f'mirrors = ["{url}/thing-${{OPKG_VERSION}}.tar.gz"]'
-    )
-    assert staged(source, tmp_path / "one") == "fetched\n"
-    (folder / "thing-1.0.tar.gz").unlink()
-    assert staged(source, tmp_path / "two") == "fetched\n"
-
-
-def test_a_source_with_other_contents_is_refused(
-    recipe: Write, served: tuple[Path, str], tmp_path: Path
-) -> None:
-    folder, url = served
-    digest = archive(folder / "thing.tar.gz")
-    archive(folder / "thing.tar.gz", "something else\n")
-    source = recipe(f'url = "{url}/thing.tar.gz"\nsha256 = "{digest}"')
-    assert f"the recipe says {digest}" in refused(source, tmp_path)
-
-
-def test_an_interrupted_download_goes_on(
-    recipe: Write, served: tuple[Path, str], tmp_path: Path, cache: Path
-) -> None:
-    folder, url = served
-    digest = archive(folder / "thing.tar.gz")
-    part = cache / f"builder/sources/{digest}.part"
-    part.parent.mkdir(parents=True)
-    part.write_bytes((folder / "thing.tar.gz").read_bytes()[:40])
-    source = recipe(f'url = "{url}/thing.tar.gz"\nsha256 = "{digest}"')
-    assert staged(source, tmp_path / "out") == "fetched\n"
-    assert (folder / "log").read_text() == "/thing.tar.gz bytes=40-\n"
-
-
-def test_a_commit_is_taken_from_git(recipe: Write, tmp_path: Path) -> None:
-    upstream = tmp_path / "upstream"
-    upstream.mkdir()
-    identity = {"GIT_AUTHOR_NAME": "M", "GIT_AUTHOR_EMAIL": "m@sample.example"}
-    identity |= {"GIT_COMMITTER_NAME": "M", "GIT_COMMITTER_EMAIL": "m@sample.example"}
-
-    def git(*words: str) -> str:
-        argv = ["git", "-C", str(upstream), *words]
-        env = {**os.environ, **identity}
-        return subprocess.run(argv, capture_output=True, text=True, check=True, env=env).stdout
-
-    git("init", "--quiet")
-    commits = []
-    for text in ("old\n", "new\n"):
-        (upstream / "thing").write_text(text)
-        git("add", "thing")
-        git("commit", "--quiet", "-m", "change")
-        commits.append(git("rev-parse", "HEAD").strip())
-    source = recipe(f'git = "file://{upstream}"\ncommit = "{commits[0]}"')
-    assert staged(source, tmp_path / "out") == "old\n"
-    never = "0" * 40
-    source = recipe(f'git = "file://{upstream}"\ncommit = "{never}"')
-    assert f"no place gives the commit {never}" in refused(source, tmp_path)
-
-
-def test_a_source_package_of_debian_is_taken_by_name_and_version(
-    recipe: Write, tmp_path: Path
-) -> None:
-    pool = tmp_path / "archive/pool/main/t/thing"
-    tree = pool / "thing-1.0"
-    (tree / "debian/source").mkdir(parents=True)
-    (tree / "thing").write_text("debian\n")
-    (tree / "debian/source/format").write_text("3.0 (native)\n")
-    (tree / "debian/control").write_text(
-        "Source: thing\nMaintainer: M <m@sample.example>\n\n"
-        "Package: thing\nArchitecture: all\nDescription: a thing\n"
-    )
-    (tree / "debian/changelog").write_text(
-        "thing (1.0) unstable; urgency=low\n\n  * New.\n\n"
-        " -- M <m@sample.example>  Sun, 01 Mar 2026 12:00:00 +0000\n"
-    )
-    subprocess.run(["dpkg-source", "-b", tree.name], cwd=pool, check=True, capture_output=True)
-    digest = hashlib.sha256((pool / "thing_1.0.dsc").read_bytes()).hexdigest()
-    source = recipe(
-        f'debian = "thing"\nversion = "1.0"\nsha256 = "{digest}"\n'
-        f'mirrors = ["file://{tmp_path}/archive"]'
-    )
-    assert staged(source, tmp_path / "out") == "debian\n"
-
-
-def test_patches_are_applied_and_one_that_does_not_fit_is_named(
-    recipe: Write, tmp_path: Path
-) -> None:
-    patch = "--- a/thing\n+++ b/thing\n@@ -1 +1 @@\n-{old}\n+patched\n"
-    files = {"one.patch": patch.format(old="here")}
-    source = recipe('path = "src"\npatches = ["one.patch"]', files=files)
-    assert staged(source, tmp_path / "out") == "patched\n"
-    (source / "one.patch").write_text(patch.format(old="elsewhere"))
-    assert "one.patch does not fit" in refused(source, tmp_path)
-    assert (source / "src/thing").read_text() == "here\n"
+from tests.builder.written import built, refused, staged
 
 
 @pytest.mark.slow
@@ -271,6 +49,53 @@ echo "$COLOUR $LIBDIR $PACKAGE_VERSION" > "$DESTDIR/usr/share/$PLACE/thing"
     assert field == "it (= 1.0-1~deb12)\n"
 
 
+@pytest.mark.slow
+def test_variables_stand_in_relations_and_at_the_beginning_of_patterns(
+    recipe: Write, tmp_path: Path
+) -> None:
+    build = 'variables = { KERNEL = "6.1.0-7-amd64", PLACE = { deb = "/usr/share" } }'
+    package = 'requires = ["linux-image-${KERNEL}"]'
+    source = recipe(build=build, package=package)
+    text = source / "build.toml"
+    text.write_text(text.read_text().replace('"/usr/share/thing', '"${PLACE}/thing'))
+    built(source, tmp_path / "out")
+    deb = next(tmp_path.glob("out/*/thing_*.deb"))
+    field = subprocess.check_output(["dpkg-deb", "-f", deb, "Depends"], text=True)
+    assert field == "linux-image-6.1.0-7-amd64\n"
+
+
+@pytest.mark.slow
+def test_a_script_can_be_for_some_targets_only(recipe: Write, tmp_path: Path) -> None:
+    package = (
+        'scripts = { post-install = [{ path = "a", on = ["rpm"] }, { path = "b", on = ["deb"] }],'
+        ' pre-install = [{ path = "a", on = ["rpm"] }] }'
+    )
+    files = {"a": "#!/bin/sh\necho first\n", "b": "#!/bin/sh\necho second\n"}
+    out = tmp_path / "out"
+    opkgc("build", recipe(package=package, files=files), "-t", "debian-12", "-t", "demo-rpm",
+          "-o", out)  # fmt: skip
+    argv = ["dpkg-deb", "--ctrl-tarfile", next(out.glob("*/thing_*.deb"))]
+    control = subprocess.run(argv, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(control)) as archive:
+        assert "./preinst" not in archive.getnames()
+        script = archive.extractfile("./postinst")
+        assert script is not None
+        assert "echo second" in script.read().decode()
+    argv = ["rpm", "-qp", "--scripts", next(out.glob("*/thing-*.rpm"))]
+    scripts = subprocess.check_output(argv, text=True)
+    assert "echo second" not in scripts
+    assert scripts.count("echo first") == 2
+
+
+def test_a_module_for_a_kernel_that_is_not_there_names_what_has_its_headers(
+    recipe: Write, tmp_path: Path
+) -> None:
+    source = recipe(build='variables = { KERNEL = "0.0.1-none" }', step="kind = 'kernel-module'")
+    said = refused(source, tmp_path)
+    assert "there are no headers of the kernel 0.0.1-none" in said
+    assert "linux-headers-0.0.1-none" in said
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "fault"),
     [
@@ -284,6 +109,8 @@ echo "$COLOUR $LIBDIR $PACKAGE_VERSION" > "$DESTDIR/usr/share/$PLACE/thing"
         ("[build]", "[build]\nrequires = [{ name = 'a', on = ['fish'] }]", 6, "no target is"),
         ("[build]", "[build]\nvariables = { TARGET = 'x' }", 6, "cannot be a variable"),
         ("files =", "scripts = { post-instal = 'src/thing' }\nfiles =", 17, "no such moment"),
+        ("files =", "scripts = { pre-install = [{ path = 'no' }] }\nfiles =", 17, "no file “no”"),
+        ('["/usr/share/thing/**"]', "['${OPKG_NAME}/x']", 17, "matches nothing"),
         ("files =", "colour = 1\nfiles =", 17, "colour is not known"),
         ("thing/**", "nothing/**", 17, "matches no staged file"),
     ],
