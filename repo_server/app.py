@@ -19,9 +19,11 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from opkg.target import Family
 from repo_server import pages
+from repo_server.api import create_api
 from repo_server.metrics import metrics
 from repo_server.mirrors import mirror
 from repo_server.package import tree_path
@@ -65,6 +67,9 @@ def create_app(repository: Repository) -> Flask:
     _serve_tree(app, repository)
     _serve_mirrors(app, repository)
     _serve_pages(app, repository)
+    app.wsgi_app = DispatcherMiddleware(  # type: ignore[method-assign]  # Flask's way
+        app.wsgi_app, {"/api": create_api(repository)}
+    )
 
     @app.get("/healthz")
     def health() -> tuple[dict[str, str | int], int]:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, contains_eager
 
 from opkg.target import Family
 from opkg.version import Version
-from repo_server import catalog, history
+from repo_server import catalog, history, uploads
 from repo_server.channels import needing, take_away
 from repo_server.package import tree_path
 from repo_server.publish import publish_within
@@ -62,9 +62,16 @@ def collect(
         # First the catalog, then the files: a file that nobody knows does no harm.
         session.commit()
         files, freed = _sweep(repository, session)
+        uploads.clean(repository)
         ended = select(func.count()).select_from(Placement).where(Placement.until.is_not(None))
         waiting = session.scalar(ended) or 0
     return Collected(removed=removed, files=files, freed=freed, waiting=waiting)
+
+
+def sweep(repository: Repository, progress: Progress) -> None:
+    """Remove files from the pool and the tree that the catalog does not know."""
+    with changing(repository, progress) as session:
+        _sweep(repository, session)
 
 
 def _drop_old(session: Session, keep: int) -> int:

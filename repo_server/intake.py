@@ -160,6 +160,7 @@ def _read(repository: Repository, folder: Path, fresh: Mapping[str, Item]) -> di
     }
     if names:
         keys = repository.keys
+        rpms.check_digests(names, folder / "rpm")
         rpms.sign(names, keys)
         rpms.verify(names, keys.files, repository.private / f"rpm-{keys.fingerprints[-1]}")
     packages = {}

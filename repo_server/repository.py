@@ -38,6 +38,10 @@ _NO_ROOM = 1 << 18
 Progress = Callable[[str], None]
 
 
+class FullDiskError(OpkgError):
+    """There is no room on the disk."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Repository:
     """A repository's folder and its settings; `fingerprints` are those of its OpenPGP keys, the
@@ -163,7 +167,7 @@ def _room(repository: Repository) -> Iterator[None]:
         # SQLite has several words for it.
         if not is_full(error) and shutil.disk_usage(repository.directory).free > _NO_ROOM:
             raise
-        raise OpkgError(
+        raise FullDiskError(
             "the disk is full; nothing was changed",
             where=str(repository.directory),
             hint="make room: opkg-repo gc removes what nobody needs any more",

@@ -4,6 +4,7 @@ read (repodata/, as createrepo_c makes it)."""
 
 from __future__ import annotations
 
+import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -37,8 +38,48 @@ SOURCES = "source"
 
 Parts = Iterator[bytes]
 
+# https://rpm-software-management.github.io/rpm/manual/format_v4.html: a lead, then two headers,
+# the second at a multiple of 8, each with an introduction and entries of 16 bytes before its data.
+_LEAD = 96
+_MAGIC = bytes.fromhex("8eade801")
+_INTRO = struct.Struct(">4s4xII")
+_ENTRY = 16
+# A kernel with all of its modules has headers of about 5 MB.
+_LARGEST = 64 << 20
+
 # Files that one call of rpmkeys takes: well below the limit for a command line.
 _BATCH = 1000
+
+
+def check_digests(paths: Mapping[Path, str], folder: Path) -> None:
+    """Check the digests of packages, signed or not, with rpm's own eyes, before anybody else opens
+    them: whoever signs makes digests anew, right ones of wrong bytes too. `folder` is where rpm may
+    keep a database. Raises IntegrityError for the first that fails."""
+    for path, where in paths.items():
+        _refuse_bomb(path, where)
+    rpmkeys = ["rpmkeys", "--dbpath", str(folder.absolute()), "--nosignature"]
+    files = list(paths)
+    for start in range(0, len(files), _BATCH):
+        batch = files[start : start + _BATCH]
+        done = run([*rpmkeys, "--define", "_pkgverify_level digest", "-K", *batch], check=False)
+        for path in batch if done.status else ():
+            if f"{path}: digests OK" not in done.stdout:
+                raise _damaged(paths[path], "its digests do not fit")
+
+
+def _refuse_bomb(path: Path, where: str) -> None:
+    """Raise IntegrityError where a package's headers, which are read whole, claim to be longer than
+    those of any package are, or than the file."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        place = _LEAD
+        for _ in ("signature", "main"):
+            file.seek(place)
+            magic, entries, length = _INTRO.unpack(file.read(_INTRO.size).ljust(_INTRO.size))
+            place += _INTRO.size + entries * _ENTRY + length
+            if magic != _MAGIC or place > min(size, _LARGEST):
+                raise _damaged(where, "its headers are none, or too long")
+            place += -place % 8
 
 
 def sign(paths: Mapping[Path, str], keys: Keyring) -> None:
