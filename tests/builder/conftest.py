@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import os
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -138,6 +141,39 @@ def recipe(opkg: Write, cache: Path) -> Write:
         return opkg("thing", files={"build.toml": text, "src/thing": "here\n", **(files or {})})
 
     return write
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder, and the URL at which it is served."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = functools.partial(_Ranges, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class _Ranges(http.server.SimpleHTTPRequestHandler):
+    """Gives the rest of a file to who asks for it, and notes who asked for what."""
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range", "")
+        path = Path(self.translate_path(self.path))
+        with Path(self.directory, "log").open("a") as log:
+            log.write(f"{self.path} {wanted}\n")
+        if not wanted or not path.is_file():
+            super().do_GET()
+            return
+        data = path.read_bytes()[int(wanted.removeprefix("bytes=").rstrip("-")) :]
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args: object) -> None:
+        pass
 
 
 def opkgc(*words: str | Path, check: bool = True, lint: bool = False) -> CompletedProcess[str]:

@@ -4,17 +4,13 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 
 import pytest
 
-from opkg.errors import OpkgError
 from opkg.manifest import read_manifest
 from tests.builder.conftest import Write, opkgc
 from tests.builder.written import built, refused, staged
@@ -164,39 +160,6 @@ def test_a_shell_opens_where_a_build_failed(recipe: Write, tmp_path: Path) -> No
     assert done.returncode == 3
 
 
-@pytest.mark.slow
-def test_a_step_that_runs_forever_is_ended(recipe: Write, tmp_path: Path) -> None:
-    source = recipe(build="minutes = 1", step="run = 'sleep 1000 & sleep 1000'")
-    text = source / "build.toml"
-    started = time.monotonic()
-    argv = [sys.executable, "-c", _SHORT_MINUTES, "build", source, "-t", "debian-12"]
-    done = subprocess.run(
-        [*argv, "-o", tmp_path / "out"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "took longer than" in done.stderr
-    assert time.monotonic() - started < 60
-    assert text.exists()
-
-
-# Minutes of a second, so that the test does not take one.
-_SHORT_MINUTES = """
-import builder.room as room
-real = room.run
-room.run = lambda *a, timeout=None, **k: real(*a, timeout=timeout and timeout / 30, **k)
-from builder.cli import main
-main()
-"""
-
-
-def test_memory_is_bounded(recipe: Write, tmp_path: Path) -> None:
-    hog = "python3 -c 'x = bytearray(1 << 30)'"
-    source = recipe(build="memory_mb = 256", step=f'run = "{hog}"')
-    with pytest.raises(OpkgError, match="bash failed"):
-        staged(source, tmp_path / "work")
-    assert "MemoryError" in (tmp_path / "work/logs/1-install.log").read_text()
-
-
 def test_steps_run_as_nobody_in_particular(recipe: Write, tmp_path: Path) -> None:
     step = """run = '''
 install -d "$DESTDIR/usr/share/thing"
@@ -205,31 +168,6 @@ install -d "$DESTDIR/usr/share/thing"
     said = staged(recipe(step=step), tmp_path / "work").split()
     assert said[0] != "0"
     assert said[1:] == ["secret"]
-
-
-def test_an_interrupt_leaves_nothing_running(recipe: Write, tmp_path: Path) -> None:
-    mark = f"sleep {os.getpid()}.25"
-    source = recipe(step=f'run = "{mark} & {mark}"')
-    argv = [sys.executable, "-m", "builder", "build", source, "-t", "debian-12"]
-    process = subprocess.Popen([*argv, "-o", tmp_path / "out"], stderr=subprocess.PIPE, text=True)
-
-    def sleeping() -> bool:
-        found = (
-            path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()
-        )
-        return any(line == mark.replace(" ", "\0").encode() + b"\0" for line in found)
-
-    while not sleeping():
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    assert process.returncode == 1
-    deadline = time.monotonic() + 10
-    while sleeping():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert not list(tmp_path.glob("out/*/.build-*"))
 
 
 @pytest.mark.slow

@@ -3,55 +3,16 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import http.server
 import io
 import os
 import subprocess
 import tarfile
-import threading
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.builder.conftest import Write
 from tests.builder.written import refused, staged
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder, and the URL at which it is served."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    handler = functools.partial(_Ranges, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield folder, f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-class _Ranges(http.server.SimpleHTTPRequestHandler):
-    """Gives the rest of a file to who asks for it, and notes who asked for what."""
-
-    def do_GET(self) -> None:
-        wanted = self.headers.get("Range", "")
-        path = Path(self.translate_path(self.path))
-        with Path(self.directory, "log").open("a") as log:
-            log.write(f"{self.path} {wanted}\n")
-        if not wanted or not path.is_file():
-            super().do_GET()
-            return
-        data = path.read_bytes()[int(wanted.removeprefix("bytes=").rstrip("-")) :]
-        self.send_response(206)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: object) -> None:
-        pass
 
 
 def archive(path: Path, text: str = "fetched\n") -> str:
