@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from builder import linters
 from builder.compile import Compiled, follow_recipe
@@ -21,12 +22,12 @@ from builder.out import (
     keep,
     log_folder,
     packages_of,
-    scratch,
     standing,
     status_of,
 )
 from builder.rpm_writer import rpm_bytes, rpm_name
 from builder.schedule import Event, follow
+from builder.scratch import scratch
 from builder.store import Entry, Store, is_kept, put, take
 from opkg.errors import CommandError, OpkgError
 from opkg.files import sha256_file
@@ -40,6 +41,21 @@ from opkg.target import Family
 RECIPE = "recipe"  # the folder that a recipe is followed in
 
 
+class Farm(Protocol):
+    """Other machines that follow recipes. Its methods are called from several threads."""
+
+    def build(self, job: Job, place: Path, logs: Path) -> tuple[str, tuple[Made, Entry]]:
+        """Let a job be done; who did it, and what it made, in the new folder `place`. Raises
+        OpkgError where it fails, and FarmLostError where nothing can be done there any more."""
+
+    def close(self) -> None:
+        """Have nothing done any more: `build` raises FarmLostError."""
+
+
+class FarmLostError(Exception):
+    """The farm is not there any more."""
+
+
 def build(
     jobs: Sequence[Job],
     out: Path,
@@ -47,14 +63,16 @@ def build(
     workers: int,
     lint: bool,
     store: Store | None,
+    farm: Farm | None = None,
     tell: Callable[[Event], None],
     say: Callable[[str], None],
 ) -> list[Result]:
     """Do the jobs, `workers` at a time, and write each target's manifest. What recipes gave is
-    taken from `store` where that has it, and put into it. A job that fails stops only those that
-    need it. `tell` is called as each begins and ends, from several threads. With
-    `lint`, lintian and rpmlint look at what recipes gave, and what they call an error is one.
-    `say` hears of what takes long. Raises OpkgError where a manifest is damaged."""
+    taken from `store` where that has it, and put into it; recipes are followed by the `farm`, if
+    there is one. A job that fails stops only those that need it. `tell` is called as each begins
+    and ends, from several threads. With `lint`, lintian and rpmlint look at what recipes gave, and
+    what they call an error is one. `say` hears of what takes long. Raises OpkgError where a
+    manifest is damaged, and FarmLostError."""
     out = out.absolute()
     if any(job.in_root for job in jobs):
         # Build roots are mounted while they are made; threads share what is mounted before.
@@ -65,12 +83,14 @@ def build(
         job, worker, now = result.job, result.worker, time.time()
         tell(Event(what="ended", job=job, worker=worker, at=now, result=result))
 
-    doing = _Doing(out=out, before=before, lint=lint, store=store, tell=tell, say=say)
+    doing = _Doing(out=out, before=before, lint=lint, store=store, farm=farm, tell=tell, say=say)
     with ThreadPoolExecutor(workers, "worker") as pool:
         try:
             return follow(jobs, pool, doing.do, ended)
         except BaseException:
             # Interrupted: nothing further begins, and what other threads run is killed.
+            if farm:
+                farm.close()
             pool.shutdown(wait=False, cancel_futures=True)
             end_all()
             raise
@@ -84,6 +104,7 @@ class _Doing:
     before: Mapping[str, Manifest | None]
     lint: bool
     store: Store | None
+    farm: Farm | None
     tell: Callable[[Event], None]
     say: Callable[[str], None]
 
@@ -102,22 +123,28 @@ class _Doing:
             where = str(fault.filename or self.out)
             failure = OpkgError(fault.strerror or str(fault), where=where)
             result = Result(job=job, status=Status.FAILED, error=failure)
-        return replace(result, worker=worker, seconds=time.monotonic() - start)
+        seconds = time.monotonic() - start
+        return replace(result, worker=result.worker or worker, seconds=seconds)
 
     def _build(self, job: Job) -> Result:
         folder, failed = self.out / job.target.name, failed_folder(job, self.out)
         with scratch(folder) as work:
             shutil.rmtree(failed, ignore_errors=True)
+            status, worker = Status.TAKEN, ""
             taken = self._taken(job, work / "taken")
+            if not taken and self.farm and is_kept(job):
+                status = Status.BUILT
+                worker, taken = self.farm.build(job, work / "taken", log_folder(job, self.out))
             if taken:
-                status, (made, entry) = Status.TAKEN, taken
+                made, entry = taken
             else:
                 status, made = Status.BUILT, self._make(job, work)
             if self.lint and job.recipe and not (taken and entry.linted):
                 linters.check(job.target.family, [path for _, path in made.artifacts])
             if not taken:
                 self._put(job, made)
-            return Result(job=job, status=status, artifacts=keep(job, made, folder))
+            made_now = keep(job, made, folder)
+            return Result(job=job, status=status, artifacts=made_now, worker=worker)
 
     def _make(self, job: Job, work: Path) -> Made:
         used = packages_of(job.uses, job.target.name, self.out)

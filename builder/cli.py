@@ -7,7 +7,7 @@ import os
 
 import click
 
-from builder import cli_build, cli_plan, cli_specs, cli_trust
+from builder import cli_build, cli_farm, cli_plan, cli_specs, cli_trust
 from opkg.console import run_command
 
 
@@ -26,6 +26,7 @@ for _command in (
     *cli_plan.COMMANDS,
     *cli_build.COMMANDS,
     *cli_trust.COMMANDS,
+    *cli_farm.COMMANDS,
 ):
     cli.add_command(_command)
 

@@ -31,11 +31,14 @@ from builder.options import (
 from builder.out import log_folder
 from builder.plan import plan as plan_jobs
 from builder.schedule import Event
-from builder.store import open_store
+from builder.store import Store, open_store
 from opkg.console import print_json, say, show_error
 from opkg.errors import OpkgError
 from opkg.native.mounts import enter_private_namespace
 from opkg.run import attach
+
+# So many jobs at a time may wait for a farm.
+_WAITING = 256
 
 
 @click.command()
@@ -48,6 +51,10 @@ from opkg.run import attach
 )  # fmt: skip
 @SOURCES
 @ROOT
+@click.option(
+    "--executor", metavar="dask:tcp://HOST:PORT", default="",
+    help="Let recipes be followed by the workers of a Dask scheduler (opkgc worker).",
+)  # fmt: skip
 @STORE
 @STORE_GB
 @click.option(
@@ -64,6 +71,7 @@ def build(
     sources: Sequence[str],
     place: str,
     sign: Path | None,
+    executor: str,
     store: str,
     store_gb: float,
     *,
@@ -79,6 +87,7 @@ def build(
     key = signing_key(sign) if sign else None
     planned = plan_jobs(directories, targets_named(targets), replaced(sources), Place(place))
     opened = open_store(store, store_gb)
+    farm = _farm(executor, opened, store, lint=lint)
     failed: list[Result] = []
 
     def tell(event: Event) -> None:
@@ -88,8 +97,15 @@ def build(
 
     try:
         results = builder.build(
-            planned, out, workers=jobs, lint=lint, store=opened, tell=tell, say=say
-        )
+            planned, out, workers=_WAITING if farm else jobs, lint=lint, store=opened, farm=farm,
+            tell=tell, say=say,
+        )  # fmt: skip
+    except builder.FarmLostError as error:
+        raise OpkgError(
+            "the scheduler of the farm is gone",
+            where=executor,
+            hint="start it again, and build again: what is done stays done",
+        ) from error
     finally:
         for result in failed:
             _explain(result, out)
@@ -119,6 +135,15 @@ def shell(directory: Path, target: str, out: Path, place: str) -> None:
     enter_private_namespace()
     line = shell_command(job, job.recipe, out, say)
     sys.exit(attach(line))
+
+
+def _farm(executor: str, store: Store | None, place: str, *, lint: bool) -> builder.Farm | None:
+    if not executor:
+        return None
+    # Only here: Dask is an extra, and takes seconds.
+    from builder.farm import open_farm
+
+    return open_farm(executor, store, place, lint=lint)
 
 
 def _report(result: Result) -> None:

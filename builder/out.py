@@ -6,13 +6,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from builder.job import Job, Status
 from builder.made import Files, Made
@@ -69,33 +66,6 @@ def packages_of(jobs: Collection[str], target: str, out: Path) -> Files:
                 )
             found.append((artifact, path))
     return tuple(found)
-
-
-@contextmanager
-def scratch(folder: Path) -> Iterator[Path]:
-    """A folder for what is not finished, beside the results, so that moving these into place is a
-    rename. Those of runs that were killed go."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / ".lock"):
-        for left in folder.glob(".build-*"):
-            _remove_left(left)
-        place = Path(tempfile.mkdtemp(prefix=".build-", dir=folder))
-        owner = FileLock(place / "lock")
-        owner.acquire()
-    try:
-        yield place
-    finally:
-        owner.release()
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _remove_left(place: Path) -> None:
-    """Remove a folder of `scratch`, unless its process is still there."""
-    try:
-        with FileLock(place / "lock", timeout=0):
-            shutil.rmtree(place, ignore_errors=True)
-    except Timeout:
-        return
 
 
 def keep(job: Job, made: Made, folder: Path) -> tuple[Artifact, ...]:

@@ -32,7 +32,7 @@ def plan(
     there is none, and where OPKGs need one another in a circle: nothing is built then.
     """
     replaced = replaced or {}
-    read = _read(directories)
+    read = read_all(directories)
     check_replaced([recipe for _, _, recipe in read if recipe], replaced)
     wanted = [
         OnTarget(
@@ -75,7 +75,8 @@ def _jobs(wanted: Sequence[OnTarget], place: Place) -> list[Job]:
     return [made[each.id] for each in wanted]
 
 
-def _read(directories: Iterable[Path]) -> list[tuple[Path, Opkg, Recipe | None]]:
+def read_all(directories: Iterable[Path]) -> list[tuple[Path, Opkg, Recipe | None]]:
+    """OPKGs with their recipes. Raises as `plan` does."""
     read, refused = [], []
     for directory in directories:
         try:

@@ -46,7 +46,7 @@ def build_root(target: Target, needed: Sequence[Relation], used: Files, say: Say
             f"targets.toml does not say what a build root of {target.platform} holds",
             hint="add build_base to its table, or build with --root host",
         )
-    state = _state(target)
+    state = mirror_state(target)
     base_key = _key(target, state, target.distribution.build_base)
     folder = cache_folder("roots") / target.name
     base = folder / f"base-{base_key}"
@@ -79,7 +79,7 @@ def _mirrors(target: Target) -> Sequence[str | RpmMirror]:
 
 def root_key(target: Target) -> str:
     """What a target's build root is made from, among the inputs of a build."""
-    return _key(target, _state(target), target.distribution.build_base)
+    return _key(target, mirror_state(target), target.distribution.build_base)
 
 
 def _make_base(target: Target, place: Path, say: Say) -> None:
@@ -155,11 +155,11 @@ def _key(target: Target, state: Mapping[str, str], words: Sequence[str]) -> str:
     return sha256_bytes(json.dumps(known, sort_keys=True).encode())[:16]
 
 
-def _state(target: Target) -> Mapping[str, str]:
+def mirror_state(target: Target) -> Mapping[str, str]:
     """The digest of what each of a target's mirrors offers; "" for one that cannot be reached,
     so that what is in the cache still serves."""
     urls = [_index(mirror, target) for mirror in _mirrors(target)]
-    known = cache_folder("roots") / f"{target.name}.json"
+    known = _known_state(target)
     listed = json.loads(known.read_text()) if known.exists() else {}
     fresh = known.exists() and time.time() - known.stat().st_mtime < _BELIEVED
     if fresh and sorted(listed) == sorted(urls):
@@ -167,6 +167,15 @@ def _state(target: Target) -> Mapping[str, str]:
     found = {url: _digest(url) or listed.get(url, "") for url in urls}
     write_atomic(known, json.dumps(found))
     return found
+
+
+def believe(target: Target, state: Mapping[str, str]) -> None:
+    """Take another machine's word for what the mirrors offer now, so that both mean the same."""
+    write_atomic(_known_state(target), json.dumps(dict(state)))
+
+
+def _known_state(target: Target) -> Path:
+    return cache_folder("roots") / f"{target.name}.json"
 
 
 def _index(mirror: str | RpmMirror, target: Target) -> str:

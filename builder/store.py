@@ -16,6 +16,7 @@ import msgspec
 from builder.cache import cache_path
 from builder.job import Job
 from builder.made import Made
+from builder.scratch import scratch
 from opkg.document import decode, encode
 from opkg.errors import OpkgError
 from opkg.files import sha256_file
@@ -80,9 +81,8 @@ class FolderStore(Store):
     def put(self, key: str, files: Mapping[str, Path]) -> None:
         if self.has(key):
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as work:
-            fresh = Path(work, key)
+        with scratch(self.folder) as work:
+            fresh = work / key
             for name, path in files.items():
                 (fresh / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, fresh / name)
@@ -94,9 +94,9 @@ class FolderStore(Store):
         self._bound(key)
 
     def drop(self, key: str) -> None:
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".old-") as work:
+        with scratch(self.folder) as work:
             if (self.folder / key).exists():
-                (self.folder / key).rename(Path(work, key))
+                (self.folder / key).rename(work / key)
 
     def _bound(self, newest: str) -> None:
         sets = [path for path in self.folder.iterdir() if not path.name.startswith(".")]
