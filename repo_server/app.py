@@ -12,7 +12,6 @@ from flask import (
     Response,
     abort,
     redirect,
-    render_template,
     request,
     send_from_directory,
     url_for,
@@ -22,7 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from opkg.target import Family
-from repo_server import pages
+from repo_server import web
 from repo_server.api import create_api
 from repo_server.metrics import metrics
 from repo_server.mirrors import mirror
@@ -63,10 +62,9 @@ def create_app(repository: Repository) -> Flask:
     """The web application of one repository."""
     app = Flask(__name__)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    app.add_template_filter(pages.minutes)
     _serve_tree(app, repository)
     _serve_mirrors(app, repository)
-    _serve_pages(app, repository)
+    app.register_blueprint(web.pages_of(repository))
     app.wsgi_app = DispatcherMiddleware(  # type: ignore[method-assign]  # Flask's way
         app.wsgi_app, {"/api": create_api(repository)}
     )
@@ -119,23 +117,6 @@ def _serve_mirrors(app: Flask, repository: Repository) -> None:
     def mirrors_health() -> Response:
         data = msgspec.json.encode(mirror.health(repository))
         return Response(data, mimetype="application/json", headers={"Cache-Control": "no-cache"})
-
-
-def _serve_pages(app: Flask, repository: Repository) -> None:
-    def site() -> pages.Site:
-        return pages.site(repository, request.url_root.rstrip("/"))
-
-    @app.get("/")
-    def home() -> str:
-        tree = repository.current.resolve()
-        return render_template("home.html", site=site(), channels=pages.channels(tree))
-
-    @app.get("/opkg/<channel>/<name>")
-    def opkg(channel: str, name: str) -> str:
-        found = pages.opkg(repository.current.resolve(), channel, name)
-        if found is None:
-            abort(404)
-        return render_template("opkg.html", site=site(), opkg=found)
 
 
 def _file(folder: Path, path: str) -> Response:
