@@ -120,12 +120,18 @@ def minutes(date: str) -> str:
     return datetime.fromisoformat(date).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-# A generation's content never changes, and one page after the other asks for it.
+# A generation's content never changes, and one request after the other asks for it.
+@lru_cache(maxsize=2)
+def indexes(tree: Path) -> dict[str, Index]:
+    """The index of every channel of a generation, by name."""
+    names = sorted(folder.name for folder in tree.glob("opd/*") if folder.is_dir())
+    return {name: read_index(tree, name) for name in names}
+
+
 @lru_cache(maxsize=2)
 def shelves(tree: Path) -> dict[str, Shelf]:
     """Every channel of a generation, by name."""
-    names = sorted(folder.name for folder in tree.glob("opd/*") if folder.is_dir())
-    return {name: _shelf(read_index(tree, name)) for name in names}
+    return {name: _shelf(index) for name, index in indexes(tree).items()}
 
 
 def _shelf(index: Index) -> Shelf:
