@@ -111,12 +111,12 @@ def test_unchanged_files_are_not_sent_again(address, package):
     ],
 )
 def test_content_types(client, path, kind):
-    assert client.get(path).headers["Content-Type"].startswith(kind)
+    assert client.get(f"/{path}").headers["Content-Type"].startswith(kind)
 
 
 def test_packages_have_their_content_types(client, published):
     for row in published.json("list"):
-        kind = client.head(row["file"]).headers["Content-Type"]
+        kind = client.head(f"/{row['file']}").headers["Content-Type"]
         assert kind == (
             "application/vnd.debian.binary-package"
             if row["file"].endswith(".deb")
@@ -126,11 +126,11 @@ def test_packages_have_their_content_types(client, published):
 
 def test_what_can_change_is_asked_for_again(client, published, package):
     for path in ("deb/testing/dists/debian-12/InRelease", "opd/testing/metadata/timestamp.json"):
-        assert "immutable" not in client.get(path).headers["Cache-Control"]
-        assert "no-cache" in client.get(path).headers["Cache-Control"]
+        assert "immutable" not in client.get(f"/{path}").headers["Cache-Control"]
+        assert "no-cache" in client.get(f"/{path}").headers["Cache-Control"]
     digest_named = next(published.live.glob("rpm/testing/*/repodata/*-primary.xml.gz"))
     for path in (package, str(digest_named.relative_to(published.live))):
-        assert "immutable" in client.get(path).headers["Cache-Control"]
+        assert "immutable" in client.get(f"/{path}").headers["Cache-Control"]
 
 
 @pytest.mark.parametrize(
