@@ -15,6 +15,7 @@ from repo_server.debs import STANZA, pool_folder
 from repo_server.package import SOURCE, Companion, Package, check_words
 
 SUFFIX = ".dsc"
+_LARGEST = 1 << 20
 
 # The fields that list files, with what python-debian calls their digests.
 _LISTS = {"Files": "md5sum", "Checksums-Sha1": "sha1", "Checksums-Sha256": "sha256"}
@@ -27,6 +28,8 @@ def read_dsc(path: Path, sha256: str, *, where: str) -> Package:
     """Read a .dsc whose digest is `sha256`; a signature around it is not looked at, since apt
     checks source packages through the signed lists. The files that it names are the package's
     companions: whether they are there and whole is for the caller to see. Raises OpkgError."""
+    if path.stat().st_size > _LARGEST:
+        raise OpkgError("too large for a .dsc", where=where, hint="a .dsc holds a page of text")
     data = path.read_bytes()
     try:
         control = Dsc(data)

@@ -151,8 +151,13 @@ def sources(repo) -> list[dict[str, object]]:
     return [dict(stanza) for stanza in Sources.iter_paragraphs(text, use_apt_pkg=False)]
 
 
-def test_sources_says_what_apt_ftparchive_says(make_repo, source):
+@pytest.mark.parametrize("signed", [False, True])
+def test_sources_says_what_apt_ftparchive_says(make_repo, source, tmp_path, signed):
     repo = make_repo()
+    if signed:
+        run(["cp", "-a", source.parent, tmp_path / "signed"])
+        source = tmp_path / "signed" / source.name
+        source.write_bytes(open_repository(repo.directory).keys.clearsign(source.read_text()))
     repo.run("add", "--channel", "testing", source)
     repo.run("publish")
     assert repo.json("check")["faults"] == []
@@ -252,6 +257,7 @@ def test_packages_may_share_a_file_but_not_a_name(make_repo, source, tmp_path):
     ("beta_1.0.orig.tar.gz", "beta_1.0_all.deb", "cannot be a file of a source package"),
     ("Checksums-Sha256", "Checksums-Sha224", "it has no Checksums-Sha256"),
     ("Format: 3.0 (quilt)", "Nothing", "it has no Format"),
+    ("Format: 3.0 (quilt)", "Format: " + "3" * (1 << 20), "too large for a .dsc"),
 ])  # fmt: skip
 def test_dsc_that_cannot_be_is_refused(make_repo, source, tmp_path, old, new, message):
     folder = tmp_path / "spoiled"
