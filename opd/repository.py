@@ -34,8 +34,10 @@ class Known:
         return f"{self.repository.url}/{path}"
 
     def urls(self, path: str) -> tuple[str, ...]:
-        """The addresses of a path, in the repository and its mirrors."""
-        tops = (self.repository.url, *self.repository.mirrors.split())
+        """The addresses of a path: in the repository, in the mirrors that were named for it, and in
+        those that it names itself."""
+        named = (*self.repository.mirrors.split(), *self.index.mirrors)
+        tops = dict.fromkeys((self.repository.url, *(url.rstrip("/") for url in named)))
         return tuple(f"{top}/{path}" for top in tops)
 
     def package_source(self, target: str) -> PackageSource | None:

@@ -32,7 +32,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
 class Index(msgspec.Struct, frozen=True, kw_only=True):
     """What a channel offers. `sources` is by target; `keys` are the armored OpenPGP keys that
-    sign the packages and their metadata; `published` is ISO 8601."""
+    sign the packages and their metadata; `published` is ISO 8601; `mirrors` are addresses of copies
+    of the tree, for downloads."""
 
     format: int
     channel: str
@@ -40,4 +41,5 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     published: str
     keys: tuple[str, ...]
     sources: dict[str, Source]
+    mirrors: tuple[str, ...] = ()
     offers: tuple[Offer, ...]

@@ -11,6 +11,7 @@ import click
 
 from opkg.console import print_json, print_table, say
 from opkg.errors import OpkgError
+from repo_server import upkeep
 from repo_server.cli_options import DIRECTORY, FOLDER, JSON
 from repo_server.mirrors import mirror as known
 from repo_server.mirrors.export import export as export_mirror
@@ -201,6 +202,21 @@ def import_(directory: Path, name: str, folder: Path, as_json: bool) -> None:
     repository = open_repository(directory)
     sync_mirror(repository, name, say, source=folder)
     _show(repository, [name], as_json)
+
+
+@mirror.command("announce")
+@DIRECTORY
+@click.argument("urls", metavar="URL...", nargs=-1)
+def announce(directory: Path, urls: tuple[str, ...]) -> None:
+    """Tell OPD where copies of this repository are; without any URL, that there are none.
+
+    OPD downloads from the fastest that works, and checks what comes by this repository's keys.
+    """
+    for url in urls:
+        check_address(url)
+    addresses = [url.rstrip("/") for url in urls]
+    done = upkeep.announce(open_repository(directory), addresses, say)
+    say(f"generation {done.generation} is live")
 
 
 COMMANDS: Sequence[click.Command] = (mirror,)

@@ -86,6 +86,7 @@ def write_channel(
         published=draft.date.isoformat(),
         keys=(draft.keys.public,),
         sources=dict(sources),
+        mirrors=draft.repository.mirrors,
         offers=(),
     )
     # The offers are the last field.

@@ -45,12 +45,14 @@ class FullDiskError(OpkgError):
 @dataclass(frozen=True, kw_only=True)
 class Repository:
     """A repository's folder and its settings; `fingerprints` are those of its OpenPGP keys, the
-    newest last; `url` is the address of its tree, if it knows that."""
+    newest last; `url` is the address of its tree, if it knows that; `mirrors` are those of
+    copies of it."""
 
     directory: Path
     origin: str
     fingerprints: tuple[str, ...]
     url: str = ""
+    mirrors: tuple[str, ...] = ()
 
     @property
     def private(self) -> Path:
@@ -116,6 +118,7 @@ def open_repository(directory: Path) -> Repository:
         origin=settings.origin,
         fingerprints=settings.openpgp,
         url=settings.url,
+        mirrors=settings.mirrors,
     )
 
 

@@ -18,12 +18,13 @@ SETTINGS = "opkg-repo.toml"
 class Settings:
     """Who publishes; the fingerprints of the OpenPGP keys, the newest last; the address of the
     tree, if the repository knows it; and the catalog's database, a postgresql:// URL, or nothing
-    for a file beside the settings."""
+    for a file beside the settings; and the addresses of copies of the tree."""
 
     origin: str
     openpgp: tuple[str, ...]
     url: str = ""
     database: str = ""
+    mirrors: tuple[str, ...] = ()
 
 
 def read_settings(directory: Path) -> Settings:
@@ -31,7 +32,8 @@ def read_settings(directory: Path) -> Settings:
     path = directory / SETTINGS
     try:
         found = tomllib.loads(path.read_text())
-        return Settings(**{**found, "openpgp": tuple(found["openpgp"])})
+        lists = {"openpgp": tuple(found["openpgp"]), "mirrors": tuple(found.get("mirrors", ()))}
+        return Settings(**{**found, **lists})
     except (FileNotFoundError, NotADirectoryError) as error:
         raise OpkgError(
             "there is no repository here",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,3 +119,12 @@ def rotate_openpgp(repository: Repository, progress: Progress) -> tuple[str, Pub
         write_settings(repository.directory, replace(settings, openpgp=(*old, name)))
         changed = replace(repository, fingerprints=(*old, name))
         return name, publish_within(changed, session, progress, renewing=True)
+
+
+def announce(repository: Repository, addresses: Sequence[str], progress: Progress) -> Published:
+    """Tell OPD, in what is live, that copies of the tree are at these addresses and no others."""
+    with changing(repository, progress) as session:
+        settings = replace(read_settings(repository.directory), mirrors=tuple(addresses))
+        write_settings(repository.directory, settings)
+        changed = replace(repository, mirrors=settings.mirrors)
+        return publish_within(changed, session, progress, renewing=True)

@@ -154,6 +154,25 @@ def test_a_copy_by_plain_tools_serves_every_client(plain_copy, tmp_path):
         check_by_clients(plain_copy, url, tmp_path)
 
 
+def test_opd_takes_files_from_a_mirror_that_the_repository_announces(changing, tmp_path):
+    with any_web_server(changing.live) as mirror:
+        with changing.served() as url:
+            words = ("mirror", "announce", changing.directory, mirror)
+            done = forked("repo_server", *words)
+            assert done.returncode == 0, done.stderr
+            root = changing.live / "keys/root.json"
+            state = ("--state", tmp_path / "state")
+            add = ("repo", "add", url, "--root-key", root, "--channel", "testing")
+            done = forked("opd", *state, *add)
+            assert done.returncode == 0, done.stderr
+        # The repository itself is gone.
+        words = ("download", "alpha", "-t", "debian-12", "-o", tmp_path / "files")
+        done = forked("opd", *state, *words)
+        assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "files").glob("opkg-alpha-server_*.deb"))
+    assert changing.json("check")["faults"] == []
+
+
 def test_all_mirrors_are_synced_though_one_fails(mirrors, published, upstream):
     add(mirrors, upstream, published)
     root = published.live / "keys/root.json"
