@@ -14,8 +14,18 @@ from sqlalchemy.orm import contains_eager
 
 from opkg.errors import OpkgError
 from opkg.target import known_targets
+from repo_server import (
+    api_dput,
+    api_uploads,
+    catalog,
+    channels,
+    garbage,
+    history,
+    pages,
+    problems,
+    upkeep,
+)
 from repo_server import api_schemas as schemas
-from repo_server import api_uploads, catalog, channels, garbage, history, pages, problems, upkeep
 from repo_server.access import Access
 from repo_server.check import check
 from repo_server.limits import Limiter
@@ -53,9 +63,11 @@ def create_api(repository: Repository) -> APIFlask:
     )
     access.connect(api)
     _tell_problems(api, repository)
+    _describe(api)
     _serve_reading(api, repository)
     _serve_changes(api, repository, access)
     api_uploads.serve(api, repository, access)
+    api_dput.serve(api, repository, access)
     return api
 
 
@@ -85,22 +97,26 @@ def _tell_problems(api: APIFlask, repository: Repository) -> None:
     def refused(error: OpkgError) -> Response:
         return answer(problems.problem_of(error, repository), {})
 
+
+def _describe(api: APIFlask) -> None:
     @api.spec_processor
     def describe(spec: Any) -> Any:
-        """Every operation may be refused with a problem."""
+        """Every operation may be refused with a problem; two take files."""
         name = "Problem"
         spec["components"]["schemas"][name] = _problem_schema()
         content = {problems.TYPE: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
-        for operations in spec["paths"].values():
-            for operation in operations.values():
-                if isinstance(operation, dict):
-                    operation["responses"]["default"] = {
-                        "description": "Refused.",
-                        "content": content,
-                    }
-        put = spec["paths"]["/v1/uploads/{number}"]["put"]
+        operations = [
+            operation
+            for path in spec["paths"].values()
+            for operation in path.values()
+            if isinstance(operation, dict)
+        ]
+        for operation in operations:
+            operation["responses"]["default"] = {"description": "Refused.", "content": content}
         piece = {"schema": {"type": "string", "format": "binary"}}
-        put["requestBody"] = {"required": True, "content": {"application/octet-stream": piece}}
+        body = {"required": True, "content": {"application/octet-stream": piece}}
+        for path in ("/v1/uploads/{number}", "/v1/dput/{channel}/{name}"):
+            spec["paths"][path]["put"]["requestBody"] = body
         return spec
 
     @api.get("/v1/")

@@ -11,17 +11,6 @@ _CHANNEL = Regexp(r"^[a-z0-9][a-z0-9+.-]*$")
 _COUNT = Range(min=0, max=1 << 53)
 
 
-class Problem(Schema):
-    """RFC 9457."""
-
-    type = String(required=True)
-    title = String(required=True)
-    status = Integer(required=True)
-    detail = String(required=True)
-    hint = String()
-    faults = List(String())
-
-
 class Channel(Schema):
     name = String(required=True)
     targets = List(String(), required=True)
@@ -178,3 +167,13 @@ class Added(Schema):
 class Completed(Schema):
     generation = Integer(required=True)
     added = List(Nested(Added), required=True)
+
+
+class Delivered(Schema):
+    name = String(required=True)
+    size = Integer(required=True)
+    generation = Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Where it was a .changes: the generation that shows all."},
+    )

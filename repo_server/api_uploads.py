@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any
 
 from apiflask import APIFlask
 from flask import request
@@ -65,10 +65,8 @@ def serve(api: APIFlask, repository: Repository, access: Access) -> None:
         """Send a piece of the file, which begins at `offset`. The same piece again is harmless."""
         upload = uploads.find(repository, access.token.id, number)
         access.need(Action.UPLOAD, upload.channel)
-        length = announced_length()
-        # The file's own size limits it.
-        request.max_content_length = None
-        uploads.write(repository, upload, query_data["offset"], length, request.stream)
+        length, stream = body()
+        uploads.write(repository, upload, query_data["offset"], length, stream)
         return described(upload)
 
     @api.delete("/v1/uploads/<number>")
@@ -103,8 +101,12 @@ def serve(api: APIFlask, repository: Repository, access: Access) -> None:
             return answer
 
 
-def announced_length() -> int:
-    """The length of the request's body. Raises RefusedError where it is not said."""
+def body() -> tuple[int, IO[bytes]]:
+    """The length of the request's body, which may be longer than that of other requests, and the
+    body, of which nothing was read. Raises RefusedError where the length is not said."""
     if "Transfer-Encoding" in request.headers:
         raise RefusedError(411, "this needs a Content-Length")
-    return request.content_length or 0
+    length = request.content_length or 0
+    # Whoever reads up to the limit is told that it is too long.
+    request.max_content_length = length + 1
+    return length, request.stream

@@ -31,6 +31,7 @@ _MODULES = {
     "renew": "cli_channels",
     "rollback": "cli_channels",
     "token": "cli_access",
+    "upload": "cli_access",
 }
 
 

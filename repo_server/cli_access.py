@@ -12,7 +12,8 @@ import click
 from opkg.console import print_json, print_table, say
 from opkg.errors import OpkgError
 from repo_server import audit, tokens
-from repo_server.cli_options import DIRECTORY, JSON
+from repo_server.cli_options import DIRECTORY, FOLDER, JSON
+from repo_server.client import Client
 from repo_server.repository import open_repository
 
 
@@ -106,7 +107,42 @@ def audit_(directory: Path, as_json: bool) -> None:
     )  # fmt: skip
 
 
-COMMANDS = (token, audit_)
+@click.command()
+@click.argument("url")
+@click.argument("files", metavar="FILE|MANIFEST...", nargs=-1, required=True, type=FOLDER)
+@click.option("--channel", required=True, metavar="C", help="The line of releases, e.g. testing.")
+@click.option("--target", default="", metavar="T", help="As of opkg-repo add.")
+@click.option("--token-file", required=True, metavar="FILE", type=FOLDER,
+              help="The file that holds your token.")  # fmt: skip
+@JSON
+def upload(
+    url: str, files: tuple[Path, ...], channel: str, target: str, token_file: Path, as_json: bool
+) -> None:
+    """Send packages to the repository at URL and publish them there, all or none.
+
+    Give the same command again after a break: it goes on where it stopped. When it ends with
+    success, clients can install the packages.
+    """
+    try:
+        text = token_file.read_text().strip()
+    except OSError as error:
+        raise OpkgError(f"cannot be read: {error.strerror}", where=str(token_file)) from error
+    done = Client(url=url, token=text, progress=say).upload(files, channel, target)
+    if as_json:
+        print_json(done)
+        return
+    print_table(
+        ["TARGET", "PACKAGE", "VERSION", "ARCHITECTURE", ""],
+        [
+            [one["target"], one["name"], one["version"], one["architecture"],
+             "" if one["new"] else "was there"]
+            for one in done["added"]
+        ],
+    )  # fmt: skip
+    say(f"generation {done['generation']} shows them")
+
+
+COMMANDS = (token, audit_, upload)
 
 
 def _actions(text: str) -> list[tokens.Action]:

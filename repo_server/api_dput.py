@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What dput and dput-ng send over HTTP: each file of a .changes (deb-changes(5)), then itself.
+
+They know no token, but a user and a password: the token is the password.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from apiflask import APIFlask
+from debian.deb822 import Changes
+
+from opkg.errors import OpkgError
+from opkg.files import sha256_file
+from opkg.target import Family, known_targets
+from repo_server import api_schemas as schemas
+from repo_server import completion, uploads
+from repo_server.access import Access
+from repo_server.api_uploads import ProblemError, body
+from repo_server.problems import RefusedError
+from repo_server.repository import FullDiskError, Repository, check_channel, is_full
+from repo_server.tokens import Action
+
+_CHANGES = ".changes"
+_PIECE = 1 << 18
+
+
+def serve(api: APIFlask, repository: Repository, access: Access) -> None:
+    """Add the view to the API."""
+
+    @api.put("/v1/dput/<channel>/<name>")
+    @api.auth_required(access.basic)
+    @api.output(schemas.Delivered)
+    def deliver(channel: str, name: str) -> dict[str, Any]:
+        """Deliver a file as dput does. A .changes comes last: then all that it names is taken in,
+        or nothing, and published."""
+        owner = access.need(Action.UPLOAD, channel)
+        check_channel(channel)
+        uploads.check_name(name)
+        inbox = _inbox(repository, owner.id, channel)
+        size = _store(inbox / name)
+        if not name.endswith(_CHANGES):
+            return {"name": name, "size": size, "generation": None}
+        with access.change(Action.UPLOAD, channel, name):
+            files, target = _read(inbox, name)
+            answer = completion.take(repository, channel, target, files, lambda _: None)
+            # Taken or refused, nobody needs them any more.
+            for path in (*files.values(), inbox / name):
+                path.unlink(missing_ok=True)
+            if answer.problem:
+                raise ProblemError(answer.problem)
+            return {"name": name, "size": size, "generation": answer.generation}
+
+
+def _inbox(repository: Repository, owner: str, channel: str) -> Path:
+    """Where the files of one token for one channel wait for their .changes."""
+    name = hashlib.sha256(f"{owner}\0{channel}".encode()).hexdigest()[:32]
+    path = uploads.folder(repository) / f"dput-{name}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def _store(path: Path) -> int:
+    """Take the body of this request as a file, whole or not at all; its size."""
+    length, stream = body()
+    if length > uploads.LIMIT:
+        raise RefusedError(413, f"{path.name} has {length} bytes, and {uploads.LIMIT} the limit")
+    if len(list(path.parent.iterdir())) > uploads.OPEN:
+        raise RefusedError(429, "too many files wait for their .changes")
+    free = os.statvfs(path.parent)
+    if 2 * length > free.f_bavail * free.f_frsize:
+        raise FullDiskError(f"there is no room for {length} bytes; nothing was kept")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            while piece := stream.read(_PIECE):
+                file.write(piece)
+        if Path(name).stat().st_size != length:
+            raise RefusedError(400, f"{path.name} did not come whole")
+        Path(name).replace(path)
+    except OSError as error:
+        if is_full(error):
+            raise FullDiskError("the disk is full; nothing was kept") from error
+        raise
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return length
+
+
+def _read(inbox: Path, name: str) -> tuple[dict[str, Path], str]:
+    """The files that a .changes names, which are there and as it says, and their target."""
+    changes = Changes((inbox / name).read_bytes())
+    entries = changes.get("Checksums-Sha256")
+    if not entries:
+        raise OpkgError("it names no files under Checksums-Sha256", where=name)
+    files = {}
+    for entry in entries:
+        file = str(entry["name"])
+        uploads.check_name(file)
+        path = inbox / file
+        if "/" in file or not path.is_file():
+            raise OpkgError(f"{file} did not come", where=name, hint="send it with the others")
+        if sha256_file(path) != entry["sha256"]:
+            path.unlink()
+            raise OpkgError(
+                f"{file} is not the file that it means", where=name, hint="send all of them again"
+            )
+        files[file] = path
+    return files, _target(str(changes.get("Version", "")), str(changes.get("Distribution", "")))
+
+
+def _target(version: str, distribution: str) -> str:
+    """The target of packages whose version has no tag that says it."""
+    known = {
+        platform: one
+        for platform, one in known_targets().distributions.items()
+        if one.family is Family.DEB
+    }
+    if any(version.endswith(one.tag) for one in known.values()):
+        return ""
+    fitting = [name for name, one in known.items() if distribution in (name, one.suite)]
+    return fitting[0] if fitting else ""
