@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from opkg.errors import IntegrityError, OpkgError
+from opkg.files import sha256_file
 from opkg.manifest import Artifact, SourceFile
 from opkg.target import Family, Target, known_targets
 from repo_server import catalog, debs, rpms, sources
@@ -237,9 +238,11 @@ def _fill_pool(repository: Repository, folder: Path, packages: Iterable[Package]
     for package in packages:
         files = {file.sha256: file.sha256 for file in package.companions}
         for staged, sha256 in {package.source_sha256: package.sha256, **files}.items():
-            copy = folder / staged
-            if copy.exists():
-                place = pool_path(repository.pool, sha256)
+            copy, place = folder / staged, pool_path(repository.pool, sha256)
+            if not copy.exists():
+                continue
+            # As it is where another source package has the same: the tree has links to that one.
+            if not place.exists() or sha256_file(place) != sha256:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 copy.chmod(0o444)
                 copy.rename(place)

@@ -249,6 +249,9 @@ def test_packages_may_share_a_file_but_not_a_name(make_repo, source, tmp_path):
     repo.run("add", "--channel", "testing", tmp_path / "same/beta_1.0-2~deb12.dsc")
     repo.run("publish")
     assert len(sources(repo)) == 2
+    shared = repo.live / "deb/testing/pool/b/beta/beta_1.0.orig.tar.gz"
+    digest = sha256_file(shared)
+    assert shared.samefile(repo.directory / "pool" / digest[:2] / digest)
     assert repo.json("check")["faults"] == []
 
 
