@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from sqlalchemy.exc import DBAPIError
 
-from opd import cli_change, cli_cluster, cli_image, cli_offers, cli_repo
+from opd import cli_change, cli_cluster, cli_image, cli_node, cli_offers, cli_repo
 from opd.settings import Settings
 from opd.state import DEFAULT
 from opkg.console import run_command
@@ -70,7 +70,7 @@ def cli(context: click.Context, state: Path, headnode_root: Path, *, verbose: bo
     context.obj = Settings(state, headnode_root.resolve(), verbose)
 
 
-for _module in (cli_repo, cli_offers, cli_change, cli_cluster, cli_image):
+for _module in (cli_repo, cli_offers, cli_change, cli_cluster, cli_image, cli_node):
     for _command in _module.COMMANDS:
         cli.add_command(_command)
 

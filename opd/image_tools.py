@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opd.image import Managed, Root, check_new_name, find
+from opd.nodes import folded
 from opd.oda import Image, now
 from opd.place import Place, image_place, opkgs_in
 from opd.state import State
@@ -76,8 +77,14 @@ def clone(state: State, name: str, new: str) -> Place:
 
 
 def delete(state: State, name: str) -> None:
-    """Remove an image with all its states. Raises OpkgError where something is mounted in it."""
+    """Remove an image with all its states. Raises OpkgError where something is mounted in it, or
+    nodes run it."""
     _, root = _managed(state, name)
+    if running := [node.name for node in state.oda.nodes() if node.image == name]:
+        raise OpkgError(
+            f"the image {name} is what {folded(running)} run",
+            hint="let them run another one first: opd node add NODES --image OTHER",
+        )
     check_unmounted(root.top, "not removed")
     state.oda.delete(next(row for row in state.oda.images() if row.name == name))
     remove_tree(root.top)

@@ -43,6 +43,16 @@ class Image(Base):
     created: Mapped[str] = mapped_column(String(32))
 
 
+class Node(Base):
+    """A machine that runs an image; what is not known of it is empty."""
+
+    __tablename__ = "nodes"
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    mac: Mapped[str] = mapped_column(String(17), default="")
+    ip: Mapped[str] = mapped_column(String(45), default="")
+    image: Mapped[str] = mapped_column(String(64), default="")
+
+
 class Transaction(Base):
     """One command that changed the cluster. `outcome` is running, done, failed or interrupted;
     `undoes`, the transaction that it takes back, if it does."""
@@ -142,6 +152,10 @@ class Oda:
         with self.session() as session:
             return session.scalars(select(Image).order_by(Image.name)).all()
 
+    def nodes(self) -> Sequence[Node]:
+        with self.session() as session:
+            return session.scalars(select(Node).order_by(Node.name)).all()
+
     def rows(
         self, name: str, conditions: Sequence[tuple[str, str]] = ()
     ) -> list[dict[str, object]]:
@@ -162,14 +176,16 @@ class Oda:
         with self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def save(self, row: Base) -> None:
-        """Add a row, or replace the one of its key."""
+    def save(self, *rows: Base) -> None:
+        """Add rows, or replace those of their keys."""
         with self.session() as session, session.begin():
-            session.merge(row)
+            for row in rows:
+                session.merge(row)
 
-    def delete(self, row: Base) -> None:
+    def delete(self, *rows: Base) -> None:
         with self.session() as session, session.begin():
-            session.delete(session.merge(row))
+            for row in rows:
+                session.delete(session.merge(row))
 
     def begin(self, command: str, undoes: int | None = None) -> int:
         """Enter a new transaction and return its number. What an earlier process left running

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, inspect, text
 from opkg.errors import OpkgError
 
 # The last of opd/migrations/versions.
-TODAY = "0003"
+TODAY = "0004"
 _FIRST = "0001"
 
 

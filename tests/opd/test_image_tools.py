@@ -11,7 +11,7 @@ import pytest
 
 from opd import image_tools
 from opd.image import Managed, find
-from opd.oda import Image, now
+from opd.oda import Image, Node, now
 from opd.state import State
 from opkg.errors import OpkgError
 from opkg.native.layers import link_tree
@@ -67,6 +67,10 @@ def test_a_clone_is_the_same_shares_files_and_lives_on(state: State) -> None:
         image_tools.diff(state, "two", None)
     with pytest.raises(OpkgError, match="already"):
         image_tools.clone(state, "one", "two")
+    state.oda.save(Node(name="n1", image="one"), Node(name="n2", image="one"))
+    with pytest.raises(OpkgError, match=r"the image one is what n\[1-2\] run"):
+        image_tools.delete(state, "one")
+    state.oda.delete(*state.oda.nodes())
     image_tools.delete(state, "one")
     assert [row.name for row in state.oda.images()] == ["two"]
     assert not (state.images / "one").exists()
