@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 
 import msgspec
 from flask import (
     Flask,
     Response,
     abort,
+    current_app,
     redirect,
     request,
     send_from_directory,
@@ -19,6 +21,8 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.security import safe_join
 
 from opkg.target import Family
 from repo_server import web
@@ -55,12 +59,16 @@ _LASTING = re.compile(
 )
 _YEAR = 365 * 24 * 3600
 
+_ACCEL = "X_ACCEL"
+
 _TOP = f"<any({', '.join(TOPS)}):top>"
 
 
-def create_app(repository: Repository) -> Flask:
-    """The web application of one repository."""
+def create_app(repository: Repository, *, accel: str = "") -> Flask:
+    """The web application of one repository. With `accel`, nginx is in front of it, which sends
+    the files of the live tree from there (X-Accel-Redirect), and says where requests come from."""
     app = Flask(__name__)
+    app.config[_ACCEL] = accel
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     _serve_tree(app, repository)
     _serve_mirrors(app, repository)
@@ -68,6 +76,8 @@ def create_app(repository: Repository) -> Flask:
     app.wsgi_app = DispatcherMiddleware(  # type: ignore[method-assign]  # Flask's way
         app.wsgi_app, {"/api": create_api(repository)}
     )
+    if accel:
+        app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]  # Flask's way
 
     @app.get("/healthz")
     def health() -> tuple[dict[str, str | int], int]:
@@ -86,7 +96,7 @@ def create_app(repository: Repository) -> Flask:
 def _serve_tree(app: Flask, repository: Repository) -> None:
     @app.get(f"/{_TOP}/<path:rest>")
     def tree(top: str, rest: str) -> Response:
-        return _file(repository.live, f"{top}/{rest}")
+        return _file(repository, repository.live, f"{top}/{rest}")
 
     @app.get(f"/generations/<int:number>/{_TOP}/<path:rest>")
     def generation(number: int, top: str, rest: str) -> ResponseReturnValue:
@@ -94,7 +104,7 @@ def _serve_tree(app: Flask, repository: Repository) -> None:
         folder = repository.generation(number)
         if not folder.is_dir():
             return redirect(url_for("tree", top=top, rest=rest))
-        return _file(folder, f"{top}/{rest}")
+        return _file(repository, folder, f"{top}/{rest}")
 
     @app.get("/mirrorlist/rpm/<channel>/<target>")
     def mirrorlist(channel: str, target: str) -> Response:
@@ -111,7 +121,7 @@ def _serve_tree(app: Flask, repository: Repository) -> None:
 def _serve_mirrors(app: Flask, repository: Repository) -> None:
     @app.get("/mirror/<name>/<path:rest>")
     def mirrored(name: str, rest: str) -> Response:
-        return _file(repository.live / "mirror", f"{name}/{rest}")
+        return _file(repository, repository.live / "mirror", f"{name}/{rest}")
 
     @app.get("/mirrors.json")
     def mirrors_health() -> Response:
@@ -119,17 +129,28 @@ def _serve_mirrors(app: Flask, repository: Repository) -> None:
         return Response(data, mimetype="application/json", headers={"Cache-Control": "no-cache"})
 
 
-def _file(folder: Path, path: str) -> Response:
-    response = send_from_directory(
-        folder,
-        path,
-        # Named here, since a guess would call a list "encoded" and clients would unpack it.
-        mimetype=content_type(path),
-        max_age=_YEAR if _LASTING.fullmatch(path) else None,
-    )
+def _file(repository: Repository, folder: Path, path: str) -> Response:
+    # Named here, since a guess would call a list "encoded" and clients would unpack it.
+    kind = content_type(path)
+    max_age = _YEAR if _LASTING.fullmatch(path) else None
+    if prefix := current_app.config[_ACCEL]:
+        response = _by_nginx(repository, folder, path, prefix)
+        response.mimetype = kind
+        response.cache_control.max_age = max_age
+        response.cache_control.no_cache = True if max_age is None else None
+    else:
+        response = send_from_directory(folder, path, mimetype=kind, max_age=max_age)
     if response.cache_control.max_age:
         response.cache_control.immutable = True
     return response
+
+
+def _by_nginx(repository: Repository, folder: Path, path: str, prefix: str) -> Response:
+    found = safe_join(str(folder), path)
+    if found is None or not Path(found).is_file():
+        abort(404)
+    place = Path(found).relative_to(repository.live)
+    return Response(headers={"X-Accel-Redirect": f"{prefix.rstrip('/')}/{quote(str(place))}"})
 
 
 def content_type(path: str) -> str:

@@ -223,7 +223,10 @@ def check(directory: Path, repair: bool, as_json: bool) -> None:
     help="0 takes a free one.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-def serve(directory: Path, port: int, host: str) -> None:
+@click.option("--x-accel", default="", metavar="PREFIX", help="nginx is in front, and sends the "
+              "live tree's files from this internal location.")  # fmt: skip
+@click.option("--log-json", is_flag=True, help="Log each request as a line of JSON, on stderr.")
+def serve(directory: Path, port: int, host: str, x_accel: str, log_json: bool) -> None:
     """Serve the live tree and its web page over HTTP.
 
     Prints its address once it listens, and ends with a SIGTERM.
@@ -231,7 +234,7 @@ def serve(directory: Path, port: int, host: str) -> None:
     # Here, since no other command needs a web server.
     from repo_server.serve import serve as serve_repository
 
-    serve_repository(open_repository(directory), host, port)
+    serve_repository(open_repository(directory), host, port, accel=x_accel, log_json=log_json)
 
 
 def main() -> None:

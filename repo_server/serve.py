@@ -18,6 +18,7 @@ from opkg.errors import OpkgError
 from opkg.run import run
 from repo_server.app import create_app
 from repo_server.repository import Repository
+from repo_server.request_log import JsonLogger
 
 WORKERS = 2
 THREADS = 16
@@ -44,8 +45,11 @@ class _Server(BaseApplication):
         return self._app
 
 
-def serve(repository: Repository, host: str, port: int) -> None:
-    """Serve a repository until SIGTERM or SIGINT; 0 takes any free port. Never returns: the
+def serve(
+    repository: Repository, host: str, port: int, *, accel: str = "", log_json: bool = False
+) -> None:
+    """Serve a repository until SIGTERM or SIGINT; 0 takes any free port. `accel` is as of
+    `create_app`; with `log_json`, each request is a line of JSON on stderr. Never returns: the
     process exits with 0. Raises OpkgError where it cannot listen."""
     listener = _listen(host, port)
     taken = listener.getsockname()[1]
@@ -63,7 +67,10 @@ def serve(repository: Repository, host: str, port: int) -> None:
         "loglevel": "warning",
         "control_socket_disable": True,
     }
-    _Server(create_app(repository), settings).run()
+    if log_json:
+        # gunicorn asks its logger for each request only where there is such a file.
+        settings |= {"logger_class": JsonLogger, "accesslog": "-"}
+    _Server(create_app(repository, accel=accel), settings).run()
 
 
 def _keep_fresh(repository: Repository) -> None:
