@@ -123,7 +123,7 @@ class Upstream:
                         raise IntegrityError("far larger than it can be", where=self.address(path))
                 return data
         except requests.RequestException as error:
-            raise self._trouble(path, str(error)) from error
+            raise self._trouble(path, _reason(error)) from error
 
     def need(self, path: str) -> bytes:
         """A small file that must be there. Raises OpkgError."""
@@ -179,7 +179,7 @@ class Upstream:
                 if not self._receive(path, wanted, part):
                     return False
             except (requests.RequestException, HTTPError) as error:
-                reason, damaged = str(error), False
+                reason, damaged = _reason(error), False
                 continue
             if wanted.is_in(part):
                 return True
@@ -233,6 +233,15 @@ class Upstream:
             where=self.address(path),
             hint="does the server run? sync again: what came is kept",
         )
+
+
+def _reason(error: BaseException) -> str:
+    """The system's word for what broke, from below the layers of libraries; else the error's."""
+    inner = error
+    while cause := inner.__cause__ or inner.__context__:
+        inner = cause
+    told = inner.strerror if isinstance(inner, OSError) else ""
+    return told or str(error)
 
 
 def _range(part: Path, have: int) -> dict[str, str]:

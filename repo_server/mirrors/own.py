@@ -83,6 +83,8 @@ class _Channel:
             updater.refresh()
             target = updater.get_targetinfo(NAME)
         except DownloadError as error:
+            if isinstance(error.__cause__, OpkgError):
+                raise error.__cause__ from error
             raise OpkgError(
                 f"cannot be fetched: {error.__cause__ or error}",
                 where=upstream.address(self._base),

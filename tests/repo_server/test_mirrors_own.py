@@ -181,6 +181,7 @@ def test_all_mirrors_are_synced_though_one_fails(mirrors, published, upstream):
     done = forked("repo_server", "mirror", "sync", mirrors.repo.directory)
     assert done.returncode == 1
     assert "not up to date: broken" in done.stderr
+    assert "cannot be fetched: Connection refused\n" in done.stderr
     assert mirrors.shown.is_dir()
     shutil.rmtree(mirrors.repo.directory / "mirrors/broken")
     assert mirrors.health()["complete"] is True
