@@ -16,7 +16,6 @@ from builder.compile import shell_command
 from builder.job import Place, Result, Status
 from builder.options import (
     DIRECTORIES,
-    JSON,
     OUT,
     ROOT,
     SIGN,
@@ -30,9 +29,10 @@ from builder.options import (
 )
 from builder.out import log_folder
 from builder.plan import plan as plan_jobs
-from builder.schedule import Event
+from builder.progress import print_event
 from builder.store import Store, open_store
-from opkg.console import print_json, say, show_error
+from builder.watch import watched
+from opkg.console import say, show_error
 from opkg.errors import OpkgError
 from opkg.native.mounts import enter_private_namespace
 from opkg.run import attach
@@ -62,7 +62,14 @@ _WAITING = 256
     help="Let lintian and rpmlint look at what recipes give; their errors are failures.",
 )  # fmt: skip
 @SIGN
-@JSON
+@click.option(
+    "--report", metavar="FILE", type=click.Path(path_type=Path),
+    help="Where the page about this run goes; OUT/report.html where none is named.",
+)  # fmt: skip
+@click.option(
+    "--json", "as_json", is_flag=True,
+    help="Print an event on each line, in JSON; the last has the results.",
+)  # fmt: skip
 def build(
     directories: Sequence[Path],
     targets: Sequence[str],
@@ -75,6 +82,7 @@ def build(
     store: str,
     store_gb: float,
     *,
+    report: Path | None,
     lint: bool,
     as_json: bool,
 ) -> None:
@@ -88,30 +96,25 @@ def build(
     planned = plan_jobs(directories, targets_named(targets), replaced(sources), Place(place))
     opened = open_store(store, store_gb)
     farm = _farm(executor, opened, store, lint=lint)
-    failed: list[Result] = []
-
-    def tell(event: Event) -> None:
-        if event.result:
-            _report(event.result)
-            failed.extend([event.result] if event.result.error else [])
-
-    try:
-        results = builder.build(
-            planned, out, workers=_WAITING if farm else jobs, lint=lint, store=opened, farm=farm,
-            tell=tell, say=say,
-        )  # fmt: skip
-    except builder.FarmLostError as error:
-        raise OpkgError(
-            "the scheduler of the farm is gone",
-            where=executor,
-            hint="start it again, and build again: what is done stays done",
-        ) from error
-    finally:
-        for result in failed:
-            _explain(result, out)
+    with watched(planned, out, as_json=as_json, page=report) as watch:
+        try:
+            results = builder.build(
+                planned, out, workers=_WAITING if farm else jobs, lint=lint, store=opened,
+                farm=farm, tell=watch.tell, say=say,
+            )  # fmt: skip
+        except builder.FarmLostError as error:
+            raise OpkgError(
+                "the scheduler of the farm is gone",
+                where=executor,
+                hint="start it again, and build again: what is done stays done",
+            ) from error
+        finally:
+            failed = [result for result in watch.record.results if result.error]
+            for result in failed:
+                _explain(result, out)
     attest(planned, out, key)
     if as_json:
-        print_json([_row(result) for result in results])
+        print_event("finished", results=[_row(result) for result in results])
     counts = {status: sum(r.status is status for r in results) for status in Status}
     say(", ".join(f"{count} {status.value}" for status, count in counts.items() if count))
     if failed:
@@ -144,14 +147,6 @@ def _farm(executor: str, store: Store | None, place: str, *, lint: bool) -> buil
     from builder.farm import open_farm
 
     return open_farm(executor, store, place, lint=lint)
-
-
-def _report(result: Result) -> None:
-    job = result.job
-    more = f"  {len(result.artifacts)} packages" if result.artifacts else ""
-    if result.missing:
-        more = "  for want of " + ", ".join(name.partition("/")[2] for name in result.missing)
-    say(f"{result.status.value:<9}  {job.opkg.name} {job.opkg.version}  {job.target.name}{more}")
 
 
 def _explain(result: Result, out: Path) -> None:
