@@ -93,8 +93,9 @@ class Rows(Lines):
         return ", ".join(words)
 
 
-class Events(Teller):
-    """A JSON object on a line of stdout for each event; docs/opkgc.md says what is in them."""
+class Events(Lines):
+    """A JSON object on a line of stdout for each event, beside the lines on stderr; docs/opkgc.md
+    says what is in them."""
 
     def __init__(self, record: Record) -> None:
         super().__init__(record)
@@ -105,6 +106,7 @@ class Events(Teller):
         print_event("planned", at=record.begun, jobs=jobs)
 
     def tell(self, event: Event) -> None:
+        super().tell(event)
         about = {**_named(event.job), "worker": event.worker}
         outcome = _outcome(event.result) if event.result else {}
         print_event(event.what, at=event.at, **about, **outcome)

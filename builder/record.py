@@ -27,12 +27,11 @@ class Entry:
 
 
 class Record:
-    """A run of `jobs`, begun now, `workers` at a time; `before` are the seconds that jobs took in
-    earlier runs, by id. It may be told of events by several threads."""
+    """A run of `jobs`, begun now; `before` are the seconds that jobs took in earlier runs, by id.
+    It may be told of events by several threads."""
 
-    def __init__(self, jobs: Sequence[Job], workers: int, before: Mapping[str, float]) -> None:
+    def __init__(self, jobs: Sequence[Job], before: Mapping[str, float]) -> None:
         self.begun = time.time()
-        self.workers = workers
         self._entries = {job.id: Entry(job=job) for job in jobs}
         self._before = before
 
@@ -62,7 +61,8 @@ class Record:
         return self._before.get(job.id) if job.recipe else 0.0
 
     def left(self, now: float) -> float | None:
-        """How long the run may still take, in seconds; None where nobody knows."""
+        """How long the run may still take, in seconds, if as many jobs are always being done as
+        now; None where nobody knows."""
         todo = [entry for entry in self.entries if not entry.result]
         guesses = {entry.job.id: self.expected(entry.job) for entry in todo}
         good = [seconds for seconds in guesses.values() if seconds]
@@ -73,4 +73,4 @@ class Record:
             max((usual if (g := guesses[e.job.id]) is None else g) - (now - (e.begun or now)), 0)
             for e in todo
         ]
-        return max(max(rest), sum(rest) / self.workers)
+        return max(max(rest), sum(rest) / max(len(self.running), 1))

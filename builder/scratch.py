@@ -37,5 +37,5 @@ def _remove_left(place: Path) -> None:
     try:
         with FileLock(place / "lock", timeout=0):
             shutil.rmtree(place, ignore_errors=True)
-    except Timeout:
-        return
+    except (Timeout, FileNotFoundError):
+        return  # its process is there, or has just removed it

@@ -28,13 +28,11 @@ class Watch:
 
 
 @contextmanager
-def watched(
-    jobs: Sequence[Job], out: Path, *, workers: int, as_json: bool, page: Path | None
-) -> Iterator[Watch]:
+def watched(jobs: Sequence[Job], out: Path, *, as_json: bool, page: Path | None) -> Iterator[Watch]:
     """Watch a run that puts its packages under `out`, and write the `page` about it in the end,
     however it ends; one that had nothing to do leaves the page of the last one. Raises OpkgError
     where the page cannot be written."""
-    record = Record(jobs, workers, durations.known())
+    record = Record(jobs, durations.known())
     teller = _teller(record, as_json=as_json)
 
     def tell(event: Event) -> None:

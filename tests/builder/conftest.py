@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -184,3 +186,9 @@ def opkgc(*words: str | Path, check: bool = True, lint: bool = False) -> Complet
     if check:
         assert done.returncode == 0, done.stderr
     return done
+
+
+def results(printed: str) -> list[dict[str, Any]]:
+    """The results that `opkgc build --json` ends with."""
+    found: list[dict[str, Any]] = json.loads(printed.splitlines()[-1])["results"]
+    return found

@@ -16,7 +16,7 @@ import pytest
 
 from opkg.directory import digest
 from opkg.manifest import read_manifest
-from tests.builder.conftest import RECIPE, Write, opkgc
+from tests.builder.conftest import RECIPE, Write, opkgc, results
 
 DEB, RPM = "debian-12-x86_64", "rocky-9-x86_64"
 BOTH = ("-t", "debian-12", "-t", "rocky-9")
@@ -232,7 +232,7 @@ def test_the_manifest_says_what_it_was_made_from(opkg: Write, tmp_path: Path) ->
 def test_what_has_not_changed_is_not_built_again(opkg: Write, tmp_path: Path) -> None:
     source, out = opkg(), tmp_path / "out"
     opkgc("build", source, *BOTH, "-o", out)
-    again = json.loads(opkgc("build", source, *BOTH, "-o", out, "--json").stdout)
+    again = results(opkgc("build", source, *BOTH, "-o", out, "--json").stdout)
     assert [row["status"] for row in again] == ["unchanged", "unchanged"]
     (out / DEB / "opkg-sample_1.0-1~deb12_all.deb").unlink()
     (source / "scripts").mkdir()
@@ -253,7 +253,7 @@ def test_building_some_opkgs_keeps_the_others_in_the_manifest(opkg: Write, tmp_p
 def test_an_opkg_that_is_not_for_the_target_is_skipped(opkg: Write, tmp_path: Path) -> None:
     only = "<filters><dist>debian</dist></filters>"
     done = opkgc("build", opkg(body=only), *BOTH, "-o", tmp_path / "out", "--json")
-    status = {row["target"]: row["status"] for row in json.loads(done.stdout)}
+    status = {row["target"]: row["status"] for row in results(done.stdout)}
     assert status == {DEB: "built", RPM: "skipped"}
 
 

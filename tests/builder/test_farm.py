@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from builder import farm as farm_module
-from tests.builder.conftest import Write, opkgc
+from tests.builder.conftest import Write, opkgc, results
 
 pytestmark = pytest.mark.slow
 
@@ -92,7 +92,7 @@ class Farm:
 
     def build(self, sources: Sequence[Path], out: Path) -> dict[str, str]:
         done = opkgc("build", *sources, *self.options(out))
-        return {row["opkg"]: row["status"] for row in json.loads(done.stdout)}
+        return {row["opkg"]: row["status"] for row in results(done.stdout)}
 
     def begin(self, sources: Sequence[Path], out: Path) -> subprocess.Popen[str]:
         """The same as a process of its own."""
@@ -149,7 +149,7 @@ def test_a_lost_worker_is_replaced_and_the_bytes_are_those_of_one_machine(
     farm.workers[victim].send_signal(signal.SIGKILL)
     said, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert {row["status"] for row in json.loads(said)} == {"built"}
+    assert {row["status"] for row in results(said)} == {"built"}
     others = [farm.log(f"worker{number}") for number in range(3) if number != victim]
     assert any("built     slow" in log for log in others)
     opkgc("build", *sources, "-t", "debian-12", "-o", tmp_path / "one")

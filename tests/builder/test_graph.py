@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from tests.builder.conftest import Write, opkgc
+from tests.builder.conftest import Write, opkgc, results
 
 DEB = "debian-12-x86_64"
 RECIPE = """
@@ -71,7 +71,7 @@ def chain(link: Link) -> list[Path]:
 
 def statuses(*words: str | Path) -> dict[str, str]:
     done = opkgc("build", *words, "-t", "debian-12", "--json")
-    return {row["opkg"]: row["status"] for row in json.loads(done.stdout)}
+    return {row["opkg"]: row["status"] for row in results(done.stdout)}
 
 
 def plan(*words: str | Path) -> dict[str, str]:
@@ -116,7 +116,7 @@ def test_a_failure_stops_only_what_needs_it(link: Link, tmp_path: Path) -> None:
         "build", *sources, first, "-t", "debian-12", "-o", tmp_path / "out", "--json", check=False
     )
     assert done.returncode == 1
-    assert {row["opkg"]: row["status"] for row in json.loads(done.stdout)} == {
+    assert {row["opkg"]: row["status"] for row in results(done.stdout)} == {
         "first": "failed", "second": "not built", "third": "not built", "beside": "built",
     }  # fmt: skip
     assert "not built  second 1.0-1  debian-12-x86_64  for want of first" in done.stderr

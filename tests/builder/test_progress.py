@@ -73,7 +73,7 @@ def test_on_a_terminal_there_is_a_table(opkg: Write, tmp_path: Path) -> None:
     source = broken(opkg, "a-rather-long-name-for-an-opkg-that-does-not-fit-into-a-row", "sleep 2")
     shown = []
     for number in range(2):
-        words = ["build", str(source), "-t", "rocky-9", "--no-lint"]
+        words = ["build", str(source), "-t", "rocky-9", "--no-lint", "--store", "none"]
         child = pexpect.spawn(
             str(OPKGC),
             [*words, "-o", str(tmp_path / f"out{number}")],

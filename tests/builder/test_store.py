@@ -15,7 +15,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.builder.conftest import Write, opkgc
+from tests.builder.conftest import Write, opkgc, results
 
 DEB = "debian-12-x86_64"
 
@@ -60,11 +60,11 @@ def build(source: Path, out: Path, store: str, *words: str) -> tuple[str, str]:
     """What became of it, and what was said."""
     words = ("-t", "debian-12", "-o", str(out), "--store", store, "--json", *words)
     done = opkgc("build", source, *words)
-    return json.loads(done.stdout)[0]["status"], done.stderr
+    return results(done.stdout)[0]["status"], done.stderr
 
 
 def files_in(out: Path) -> dict[str, bytes]:
-    found = (path for path in out.rglob("*") if path.is_file() and "logs" not in path.parts)
+    found = (path for path in out.glob("*/**/*") if path.is_file() and "logs" not in path.parts)
     return {str(path.relative_to(out)): path.read_bytes() for path in found}
 
 
