@@ -16,7 +16,7 @@ from builder.job import Job
 from builder.made import Files
 from builder.out import failed_folder, packages_of
 from builder.room import Room
-from builder.roots import build_root
+from builder.roots import build_root, is_emulated
 from builder.rpm_tools import pack_rpms
 from builder.stage import assign, check_architecture
 from builder.steps import (
@@ -120,9 +120,11 @@ def _check_machine(job: Job, recipe: Recipe) -> None:
             "system does not get",
             hint="build in a build root: as root, without --root host, for a target with mirrors",
         )
-    if recipe.is_compiled and job.target.architecture != machine:
+    foreign = job.target.architecture != machine
+    if recipe.is_compiled and foreign and not (job.in_root and is_emulated(job.target)):
         name = next(p.name for p in recipe.package if p.architecture == "native")
         raise OpkgError(
             f"{name} cannot be compiled for {job.target.name} on {machine}",
-            hint=f"build it on a machine of {job.target.architecture}",
+            hint=f"build it on a machine of {job.target.architecture}, or in a build root with "
+            "qemu-user-static and arch-test installed, the first registered with the kernel",
         )

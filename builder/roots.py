@@ -29,6 +29,8 @@ from opkg.target import Family, RpmMirror, Target
 
 Say = Callable[[str], None]
 
+# What the kernel runs by help of another program (binfmt_misc).
+_FOREIGN = Path("/proc/sys/fs/binfmt_misc")
 # So long is believed what a mirror said of its state, in seconds.
 _BELIEVED = 3600
 _TIMEOUT = 20
@@ -70,6 +72,18 @@ def build_root(target: Target, needed: Sequence[Relation], used: Files, say: Say
 def can_be_made(target: Target) -> bool:
     """Whether it is known where a target's packages come from."""
     return bool(target.distribution.build_base and _mirrors(target))
+
+
+def is_emulated(target: Target, registered: Path = _FOREIGN) -> bool:
+    """Whether this machine runs a target's programs by qemu-user, also in roots that do not have
+    it: the kernel keeps it open then (flag F of binfmt_misc)."""
+    try:
+        lines = (registered / f"qemu-{target.architecture}").read_text().splitlines()
+    except OSError:
+        return False
+    return "enabled" in lines and any(
+        line.startswith("flags:") and "F" in line.partition(":")[2] for line in lines
+    )
 
 
 def _mirrors(target: Target) -> Sequence[str | RpmMirror]:

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from builder.roots import is_emulated
 from opkg.manifest import read_manifest
+from opkg.target import known_targets
 from tests.builder.conftest import Write, opkgc
 from tests.builder.written import refused
 
@@ -190,3 +192,33 @@ def test_an_interrupt_leaves_nothing(recipe: Write, tmp_path: Path, word: str) -
         assert "Traceback" not in said
         wait_for(lambda: not running(mark))
     assert not finished(out)
+
+
+def test_what_cannot_be_compiled_here_is_refused_with_the_remedy(
+    recipe: Write, tmp_path: Path
+) -> None:
+    source = recipe()
+    words = ("--root", "host", "-o", tmp_path / "out")
+    opkgc("build", source, "-t", "debian-12-riscv64", *words)  # the same for all architectures
+    path = source / "build.toml"
+    path.write_text(path.read_text().replace('architecture = "all"', 'architecture = "native"'))
+    done = opkgc("build", source, "-t", "debian-12-riscv64", *words, check=False)
+    assert done.returncode == 1
+    assert "thing cannot be compiled for debian-12-riscv64" in done.stderr
+    assert "qemu-user-static" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        ("enabled\ninterpreter /usr/bin/qemu\nflags: POCF\n", True),
+        ("enabled\ninterpreter /usr/bin/qemu\nflags: \n", False),
+        ("disabled\ninterpreter /usr/bin/qemu\nflags: F\n", False),
+    ],
+)
+def test_an_architecture_is_emulated_when_the_kernel_keeps_the_emulator_open(
+    tmp_path: Path, said: str, known: bool
+) -> None:
+    (tmp_path / "qemu-riscv64").write_text(said)
+    assert is_emulated(known_targets().find("debian-12-riscv64"), tmp_path) is known
+    assert not is_emulated(known_targets().find("debian-12-ppc64le"), tmp_path)
