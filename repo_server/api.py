@@ -113,6 +113,8 @@ def _describe(api: APIFlask) -> None:
         ]
         for operation in operations:
             operation["responses"]["default"] = {"description": "Refused.", "content": content}
+            if "requestBody" in operation:
+                operation["requestBody"]["required"] = True
         piece = {"schema": {"type": "string", "format": "binary"}}
         body = {"required": True, "content": {"application/octet-stream": piece}}
         for path in ("/v1/uploads/{number}", "/v1/dput/{channel}/{name}"):
