@@ -47,10 +47,13 @@ def serve(api: APIFlask, repository: Repository, access: Access) -> None:
         if not name.endswith(_CHANGES):
             return {"name": name, "size": size, "generation": None}
         with access.change(Action.UPLOAD, channel, name):
-            files, target = _read(inbox, name)
+            try:
+                files, target = _read(inbox, name)
+            finally:
+                (inbox / name).unlink()
             answer = completion.take(repository, channel, target, files, lambda _: None)
             # Taken or refused, nobody needs them any more.
-            for path in (*files.values(), inbox / name):
+            for path in files.values():
                 path.unlink(missing_ok=True)
             if answer.problem:
                 raise ProblemError(answer.problem)
@@ -68,8 +71,7 @@ def _inbox(repository: Repository, owner: str, channel: str) -> Path:
 def _store(path: Path) -> int:
     """Take the body of this request as a file, whole or not at all; its size."""
     length, stream = body()
-    if length > uploads.LIMIT:
-        raise RefusedError(413, f"{path.name} has {length} bytes, and {uploads.LIMIT} the limit")
+    uploads.check_size(path.name, length)
     if len(list(path.parent.iterdir())) > uploads.OPEN:
         raise RefusedError(429, "too many files wait for their .changes")
     free = os.statvfs(path.parent)
@@ -94,18 +96,18 @@ def _store(path: Path) -> int:
 
 def _read(inbox: Path, name: str) -> tuple[dict[str, Path], str]:
     """The files that a .changes names, which are there and as it says, and their target."""
-    changes = Changes((inbox / name).read_bytes())
-    entries = changes.get("Checksums-Sha256")
-    if not entries:
-        raise OpkgError("it names no files under Checksums-Sha256", where=name)
+    try:
+        changes = Changes((inbox / name).read_bytes())
+        digests = {str(row["name"]): row["sha256"] for row in changes["Checksums-Sha256"]}
+    except (KeyError, ValueError) as error:
+        raise OpkgError("it names no files under Checksums-Sha256", where=name) from error
     files = {}
-    for entry in entries:
-        file = str(entry["name"])
+    for file, digest in digests.items():
         uploads.check_name(file)
         path = inbox / file
         if "/" in file or not path.is_file():
             raise OpkgError(f"{file} did not come", where=name, hint="send it with the others")
-        if sha256_file(path) != entry["sha256"]:
+        if sha256_file(path) != digest:
             path.unlink()
             raise OpkgError(
                 f"{file} is not the file that it means", where=name, hint="send all of them again"

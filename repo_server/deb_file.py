@@ -16,8 +16,8 @@ from typing import IO, Any, cast
 import zstandard
 from debian.arfile import ArError, ArFile
 
-# What the control archive may unpack to, and the most that is read at once of the other one: of
-# such a size would be the name of a file.
+# What the control archive may unpack to, and the most that is read at once: of such a size would
+# be the name of a file in the other one, or the control file, which the lists repeat.
 CONTROL = 16 << 20
 _AT_ONCE = 1 << 20
 
@@ -115,6 +115,8 @@ def _control(stream: IO[bytes]) -> str:
         while member := archive.next():
             archive.members.clear()  # type: ignore[attr-defined]  # its list of what was
             if member.name.removeprefix("./") == "control" and member.isfile() and text is None:
+                if member.size > _AT_ONCE:
+                    raise ValueError("its control file is too long")
                 text = guarded.read(member.size).decode()
     _drain(guarded)
     if text is None:

@@ -17,7 +17,8 @@ class JsonLogger(Logger):
     def access(self, resp: Any, req: Any, environ: Any, request_time: timedelta) -> None:
         line = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "address": environ.get("HTTP_X_FORWARDED_FOR") or environ.get("REMOTE_ADDR", ""),
+            # What a proxy in front says is there by now, if there is one that is believed.
+            "address": environ.get("REMOTE_ADDR", ""),
             "method": req.method,
             "path": req.path,
             "status": int(str(resp.status).split()[0]),

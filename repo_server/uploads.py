@@ -22,8 +22,10 @@ from opkg.target import known_targets
 from repo_server.problems import RefusedError
 from repo_server.repository import FullDiskError, Repository, check_channel, is_full
 
-# The largest file that is taken, and how many a token may have begun.
+# The largest file that is taken, of documents that are read whole the largest, and how many
+# uploads a token may have begun.
 LIMIT = 8 << 30
+DOCUMENT_LIMIT = 16 << 20
 OPEN = 1000
 # What is left of uploads is removed when nothing came for as long, in seconds.
 STALE = 24 * 3600
@@ -73,8 +75,7 @@ def begin(
     check_name(name)
     if not _DIGEST.fullmatch(sha256):
         raise OpkgError("this is no SHA-256", hint="it has 64 hexadecimal digits, in small letters")
-    if size > LIMIT:
-        raise RefusedError(413, f"{name} has {size} bytes, and {LIMIT} are the limit")
+    check_size(name, size)
     words = "\0".join([owner, channel, target, name, str(size), sha256])
     upload = Upload(
         # The same file has the same ID: a client needs no memory to go on.
@@ -103,6 +104,13 @@ def check_name(name: str) -> None:
             f"“{name}” cannot name an upload",
             hint="letters, digits and _ . + : ~ ^ - make a name, after at most one folder",
         )
+
+
+def check_size(name: str, size: int) -> None:
+    """Raise RefusedError for a file that is too large."""
+    limit = DOCUMENT_LIMIT if name.endswith((".json", ".dsc", ".changes")) else LIMIT
+    if size > limit:
+        raise RefusedError(413, f"{name} has {size} bytes, and {limit} are the limit")
 
 
 def find(repository: Repository, owner: str, number: str) -> Upload:

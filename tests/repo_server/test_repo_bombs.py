@@ -88,6 +88,12 @@ def test_deb_that_unpacks_to_much_is_refused_in_little_memory(tmp_path, bomb):
     assert int(lines[-1]) < 128 << 10
 
 
+def test_control_file_that_would_swell_the_lists_is_refused(tmp_path):
+    path = make_deb(tmp_path, [("control", GOOD + b"X-Much: " + b"x" * (2 << 20), REG)], [])
+    with pytest.raises(IntegrityError, match="too long"):
+        read_deb(path, "0" * 64, where="bomb")
+
+
 @pytest.mark.parametrize("compression", ["xz", "gzip", "zstd", "none"])
 def test_good_deb_is_read_whole(build, tmp_path, compression):
     path = build.deb(tmp_path, "good", "1-1", compression=compression)

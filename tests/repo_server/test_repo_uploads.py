@@ -298,6 +298,33 @@ def test_size_over_the_limit_is_refused_before_it_is_sent(anna, deb, monkeypatch
     assert anna.left() == []
 
 
+def test_document_that_would_be_read_into_memory_is_limited(anna, deb):
+    refused(anna.begin(deb, name="manifest.json", size=uploads.DOCUMENT_LIMIT + 1), 413)
+    assert anna.begin(deb, name="manifest.json", size=uploads.DOCUMENT_LIMIT).status_code == 201
+
+
+def put_by_dput(anna, name, data):
+    token = anna.headers["Authorization"].split()[1]
+    return anna.client.put(f"/api/v1/dput/testing/{name}", data=data, auth=("anna", token))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"\xff\xfe",
+        b"Format: 1.8\n",
+        b"Format: 1.8\nChecksums-Sha256:\n abc\n",
+        b"Checksums-Sha256:\n " + b"0" * 64 + b" 5 ../meta.json\n",
+        b"Checksums-Sha256:\n " + b"0" * 64 + b" 5 missing.deb\n",
+    ],
+)
+def test_changes_that_are_none_are_refused(anna, repo, text):
+    before = repo.state()
+    refused(put_by_dput(anna, "bad.changes", text))
+    assert repo.state() == before
+
+
 def test_file_larger_than_the_disk_is_refused_before_it_is_sent(anna, deb, monkeypatch):
     monkeypatch.setattr(uploads, "LIMIT", 1 << 60)
     assert "no room" in refused(anna.begin(deb, size=1 << 50), 507)
