@@ -38,6 +38,7 @@ from opkg.run import end_all
 from opkg.spec import Part
 from opkg.target import Family
 
+_WORKER = "worker"  # begins the names of the threads that do jobs
 RECIPE = "recipe"  # the folder that a recipe is followed in
 
 
@@ -84,7 +85,7 @@ def build(
         tell(Event(what="ended", job=job, worker=worker, at=now, result=result))
 
     doing = _Doing(out=out, before=before, lint=lint, store=store, farm=farm, tell=tell, say=say)
-    with ThreadPoolExecutor(workers, "worker") as pool:
+    with ThreadPoolExecutor(workers, _WORKER) as pool:
         try:
             return follow(jobs, pool, doing.do, ended)
         except BaseException:
@@ -92,8 +93,17 @@ def build(
             if farm:
                 farm.close()
             pool.shutdown(wait=False, cancel_futures=True)
-            end_all()
+            _end_workers()
             raise
+
+
+def _end_workers() -> None:
+    """Kill what the workers run until all of them have ended: one may have been about to start
+    something the first time."""
+    for thread in threading.enumerate():
+        while thread.name.startswith(_WORKER) and thread.is_alive():
+            end_all()
+            thread.join(0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
