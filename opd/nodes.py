@@ -18,22 +18,31 @@ COLUMNS = ("name", "mac", "ip", "image")
 
 # Host names (RFC 1123, 2.1), with or without their domain.
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.IGNORECASE)
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.IGNORECASE | re.ASCII)
 _MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _MOST = 65536
+# From where to where a range in brackets goes.
+_SPAN = re.compile(r"[\[,]([0-9]+)-([0-9]+)(?=[^\[]*\])")
 
 
 def names_of(ranges: Iterable[str]) -> list[str]:
     """The names that ranges such as `node[01-64]` stand for, each once, in their order. Raises
     OpkgError."""
-    from ClusterShell.NodeSet import NodeSet, NodeSetParseError
+    from ClusterShell.NodeSet import RESOLVER_NOGROUP, NodeSet, NodeSetParseError
 
+    hint = "write a range as node[01-64]"
+    found = []
     try:
-        found = [NodeSet(text) for text in ranges]
-    except NodeSetParseError as error:
-        raise OpkgError(
-            f"this names no nodes: {error}", hint="write a range as node[01-64]"
-        ) from error
+        for text in ranges:
+            # A set holds each of its numbers: look before it is made.
+            if any(int(last) - int(first) >= _MOST for first, last in _SPAN.findall(text)):
+                raise OpkgError(f"these are more than {_MOST} nodes")
+            # Groups (@name) are of ClusterShell's own settings, which may run programs.
+            found.append(NodeSet(text, resolver=RESOLVER_NOGROUP))
+            if not found[-1]:
+                raise OpkgError(f"this names no nodes: “{text}”", hint=hint)
+    except (NodeSetParseError, ValueError) as error:
+        raise OpkgError(f"this names no nodes: {error}", hint=hint) from error
     if sum(map(len, found)) > _MOST:
         raise OpkgError(f"these are more than {_MOST} nodes")
     return list(dict.fromkeys(str(name) for names in found for name in names))
@@ -41,9 +50,9 @@ def names_of(ranges: Iterable[str]) -> list[str]:
 
 def folded(names: Iterable[str]) -> str:
     """Names as short as they can be written: node[01-64]."""
-    from ClusterShell.NodeSet import NodeSet
+    from ClusterShell.NodeSet import RESOLVER_NOGROUP, NodeSet
 
-    return str(NodeSet.fromlist(list(names)))
+    return str(NodeSet.fromlist(list(names), resolver=RESOLVER_NOGROUP))
 
 
 def in_order(nodes: Iterable[Node]) -> list[Node]:

@@ -65,6 +65,7 @@ def test_nodes_are_forgotten(opd: Opd) -> None:
     done = opd.run("node", "remove", "n[1-2]", status=1)
     assert "not defined: n2" in done.err
     assert "there is n[1,4]" in done.err
+    assert "not defined: @other:all" in opd.run("node", "list", "@other:all", status=1).err
     assert [row["name"] for row in opd.json("node", "list")] == ["n1", "n4"]
     assert opd.json("node", "list", "n4")[0]["name"] == "n4"
 
@@ -74,6 +75,15 @@ def test_nodes_are_forgotten(opd: Opd) -> None:
     [
         (["n[1-"], "this names no nodes"),
         (["n[1-99999]"], "more than 65536 nodes"),
+        (["n[1-2,5-999999999999]"], "more than 65536 nodes"),
+        (["n[1-1000]-[1-1000]"], "more than 65536 nodes"),
+        ([""], "this names no nodes"),
+        (["n[1-2]!n[1-2]"], "this names no nodes"),
+        # The groups of ClusterShell's own settings are none of the cluster's.
+        (["@*"], "cannot be the name of a node"),
+        (["@other:all"], "cannot be the name of a node"),
+        (["n*"], "cannot be the name of a node"),
+        (["\u212a1"], "cannot be the name of a node"),
         (["a_b"], "cannot be the name of a node"),
         (["n1", "--image", "other"], "there is no image other; there is compute"),
         (["n1", "--mac", "52:54:00"], "is no MAC address"),
