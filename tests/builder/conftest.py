@@ -7,8 +7,9 @@ import functools
 import http.server
 import json
 import os
+import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -84,6 +85,7 @@ files = ["/usr/share/thing/**"]
 INSTALL = """run = 'install -D -m 644 -t "$DESTDIR/usr/share/thing" thing'"""
 
 Write = Callable[..., Path]
+Link = Callable[..., Path]
 
 
 @pytest.fixture
@@ -192,3 +194,54 @@ def results(printed: str) -> list[dict[str, Any]]:
     """The results that `opkgc build --json` ends with."""
     found: list[dict[str, Any]] = json.loads(printed.splitlines()[-1])["results"]
     return found
+
+
+LINK = """
+[source.main]
+path = "src"
+
+[build]
+requires = [{requires}]
+
+[[step]]
+name = "install"
+run = '''
+{step}
+install -d "$DESTDIR/usr/share/{name}"
+cat words {read} > "$DESTDIR/usr/share/{name}/words"
+'''
+
+[[package]]
+name = "{name}-data"
+summary = "words of {name}"
+description = "What others are built with."
+architecture = "all"
+files = ["/usr/share/{name}/**"]
+requires = [{installed}]
+"""
+
+
+@pytest.fixture
+def link(opkg: Write) -> Link:
+    """Writes an OPKG that is built with the packages of others: with their words behind its own."""
+
+    def write(
+        name: str, needs: Sequence[str] = (), *, step: str = ":", installed: Sequence[str] = ()
+    ) -> Path:
+        recipe = LINK.format(
+            name=name,
+            requires=", ".join(f'"{need}-data"' for need in needs),
+            read=" ".join(f"/usr/share/{need}/words" for need in needs),
+            installed=", ".join(f'"{each}-data"' for each in installed),
+            step=step,
+        )
+        return opkg(name, files={"build.toml": recipe, "src/words": f"{name}\n"})
+
+    return write
+
+
+def words_in(out: Path, name: str) -> list[str]:
+    deb = next(out.glob(f"*/{name}-data_*.deb"))
+    tar = subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], capture_output=True, check=True)
+    line = ["tar", "-xO", f"./usr/share/{name}/words"]
+    return subprocess.run(line, input=tar.stdout, capture_output=True).stdout.decode().split()

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from builder import farm as farm_module
-from tests.builder.conftest import Write, opkgc, results
+from builder.cache import cache_path
+from tests.builder.conftest import Link, Write, opkgc, results, words_in
 
 pytestmark = pytest.mark.slow
 
@@ -51,10 +52,12 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 @dataclass
 class Farm:
-    """A scheduler, workers, and the store that they share. Each worker has a cache of its own."""
+    """A scheduler, workers, and the store that they share. Each worker has a cache of its own,
+    unless there is a common `cache`."""
 
     folder: Path
     stack: ExitStack
+    cache: str = ""
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self) -> None:
@@ -79,7 +82,7 @@ class Farm:
         log = (self.folder / f"{name}.log").open("w")
         process = subprocess.Popen(
             [sys.executable, "-m", *module],
-            env={**os.environ, "OPKG_CACHE": str(self.folder / f"{name}-cache")},
+            env={**os.environ, "OPKG_CACHE": self.cache or str(self.folder / f"{name}-cache")},
             stdout=log,
             stderr=log,
         )
@@ -222,3 +225,12 @@ def test_a_scheduler_that_is_not_there_is_named(words: Write, tmp_path: Path) ->
     assert done.returncode == 1
     assert "tcp://127.0.0.1:1: no scheduler can be reached" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_one_worker_made_another_one_uses(farm: Farm, link: Link, tmp_path: Path) -> None:
+    farm.cache = str(cache_path("").parent)  # build roots take long to make
+    for _ in range(2):
+        farm.add_worker("--target", "debian-12")
+    sources = [link("third", ["second"]), link("second", ["first"]), link("first")]
+    assert set(farm.build(sources, tmp_path / "out").values()) == {"built"}
+    assert words_in(tmp_path / "out", "third") == ["third", "second", "first"]

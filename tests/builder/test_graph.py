@@ -9,59 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
-from tests.builder.conftest import Write, opkgc, results
+from tests.builder.conftest import Link, Write, opkgc, results, words_in
+from tests.builder.test_roots import BUILDING
+from tests.lab.standin import KEY_FILE, standin_repository
 
 DEB = "debian-12-x86_64"
-RECIPE = """
-[source.main]
-path = "src"
-
-[build]
-requires = [{requires}]
-
-[[step]]
-name = "install"
-run = '''
-{step}
-install -d "$DESTDIR/usr/share/{name}"
-cat words {read} > "$DESTDIR/usr/share/{name}/words"
-'''
-
-[[package]]
-name = "{name}-data"
-summary = "words of {name}"
-description = "What others are built with."
-architecture = "all"
-files = ["/usr/share/{name}/**"]
-requires = [{installed}]
-"""
-
-Link = Callable[..., Path]
-
-
-@pytest.fixture
-def link(opkg: Write) -> Link:
-    """Writes an OPKG that is built with the packages of others: with their words behind its own."""
-
-    def write(
-        name: str, needs: Sequence[str] = (), *, step: str = ":", installed: Sequence[str] = ()
-    ) -> Path:
-        recipe = RECIPE.format(
-            name=name,
-            requires=", ".join(f'"{need}-data"' for need in needs),
-            read=" ".join(f"/usr/share/{need}/words" for need in needs),
-            installed=", ".join(f'"{each}-data"' for each in installed),
-            step=step,
-        )
-        return opkg(name, files={"build.toml": recipe, "src/words": f"{name}\n"})
-
-    return write
 
 
 def chain(link: Link) -> list[Path]:
@@ -77,13 +34,6 @@ def statuses(*words: str | Path) -> dict[str, str]:
 def plan(*words: str | Path) -> dict[str, str]:
     done = opkgc("plan", *words, "-t", "debian-12", "--json")
     return {row["opkg"]: row["action"] for row in json.loads(done.stdout)}
-
-
-def words_in(out: Path, name: str) -> list[str]:
-    deb = next(out.glob(f"*/{name}-data_*.deb"))
-    tar = subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], capture_output=True, check=True)
-    line = ["tar", "-xO", f"./usr/share/{name}/words"]
-    return subprocess.run(line, input=tar.stdout, capture_output=True).stdout.decode().split()
 
 
 @pytest.mark.slow
@@ -192,3 +142,21 @@ def test_a_killed_run_goes_on_where_it_was(link: Link, tmp_path: Path) -> None:
     assert statuses(*sources, "-o", out) == {"quick": "unchanged", "slow": "built"}
     assert next(out.glob("*/quick-data_*.deb")).stat().st_mtime_ns == quick
     assert not list(out.glob("*/.build-*"))
+
+
+@pytest.mark.slow
+def test_rpms_of_the_run_are_installed_too(
+    link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, table = standin_repository(BUILDING), tmp_path / "targets.toml"
+    table.write_text(
+        f'[distributions.demo-rpm-9]\nmirrors = [{{ name = "demo", url = "file://{repository}", '
+        f'key = "file://{repository / KEY_FILE}" }}]\n'
+    )
+    monkeypatch.setenv("OPKG_TARGETS", str(table))
+    last = link("last", ["near"], step="cat /usr/share/far/words >> words")
+    sources = [last, link("near", installed=["far"]), link("far")]
+    opkgc("build", *sources, "-t", "demo-rpm", "-o", tmp_path / "out")
+    rpm = next(tmp_path.glob("out/*/last-data-*.rpm"))
+    cpio = subprocess.run(["rpm2cpio", rpm], capture_output=True, check=True).stdout
+    assert b"last\nfar\nnear\n" in cpio
