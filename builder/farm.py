@@ -162,11 +162,19 @@ def open_farm(address: str, store: Store | None, place: str, *, lint: bool) -> D
         )
     if store is None:
         raise OpkgError("a farm needs an artifact store", hint="name one that all machines reach")
+    certified = distributed.Security().get_connection_args("client").get("ssl_context")
+    if url.startswith("tls:") and certified is None:
+        raise OpkgError(
+            "there is no certificate for TLS",
+            where=url,
+            hint="name the client's, and the authority's, under distributed.comm.tls in Dask's "
+            "configuration",
+        )
     # What it logs as errors, we raise.
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
     try:
         client = distributed.Client(url, timeout=_REACH, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
+    except (OSError, RuntimeError, TimeoutError, ValueError) as error:
         raise OpkgError(
             f"no scheduler can be reached: {error}",
             where=url,

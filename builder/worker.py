@@ -210,7 +210,7 @@ async def _serve(scheduler: str, targets: Sequence[Target], builds: int) -> None
             names = ", ".join(target.name for target in targets)
             say(f"{socket.gethostname()} builds for {names}, {builds} at a time, for {scheduler}")
             await worker.finished()
-    except (TimeoutError, OSError, ValueError) as error:
+    except (TimeoutError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise OpkgError(
             f"no scheduler can be reached: {error}",
             where=scheduler,

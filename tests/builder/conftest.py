@@ -88,6 +88,12 @@ Write = Callable[..., Path]
 Link = Callable[..., Path]
 
 
+@pytest.fixture(autouse=True)
+def no_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another test, or another run of this one, has built must not be taken for built."""
+    monkeypatch.setenv("OPKG_STORE", "none")
+
+
 @pytest.fixture
 def opkg(tmp_path: Path) -> Write:
     """Writes an OPKG: its name, version, a part of config.xml, and files by path."""
