@@ -77,11 +77,22 @@ def changed(
         )
     rows = []
     for number, name in enumerate(names):
-        old = known.get(name) or Node(name=name, mac="", ip="", image="")
+        old = known.get(name) or _row(dict.fromkeys(COLUMNS, ""))
         ip = _counted(first_ip, number) if first_ip else old.ip
         rows.append(
             _row({"name": name, "mac": mac or old.mac, "ip": ip, "image": image or old.image})
         )
+    return rows
+
+
+def with_synced(new: Iterable[Node], known: Iterable[Node]) -> list[Node]:
+    """Nodes with what was brought to them before, where they run the same image as then."""
+    before = {(node.name, node.image): node for node in known}
+    rows = []
+    for node in new:
+        if old := before.get((node.name, node.image)):
+            node.generation, node.synced = old.generation, old.synced
+        rows.append(node)
     return rows
 
 
@@ -98,7 +109,8 @@ def _row(fields: Mapping[str, str]) -> Node:
     ip = fields["ip"].strip()
     with suppress(ValueError):  # told by faults()
         ip = str(ipaddress.ip_address(ip))
-    return Node(name=fields["name"].strip(), mac=mac, ip=ip, image=fields["image"].strip())
+    name, image = fields["name"].strip(), fields["image"].strip()
+    return Node(name=name, mac=mac, ip=ip, image=image, generation="", synced="")
 
 
 def faults(

@@ -44,13 +44,16 @@ class Image(Base):
 
 
 class Node(Base):
-    """A machine that runs an image; what is not known of it is empty."""
+    """A machine that runs an image; what is not known of it is empty. `generation` is the one of
+    its image that it was brought to last, whole, at the time `synced`."""
 
     __tablename__ = "nodes"
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
     mac: Mapped[str] = mapped_column(String(17), default="")
     ip: Mapped[str] = mapped_column(String(45), default="")
     image: Mapped[str] = mapped_column(String(64), default="")
+    generation: Mapped[str] = mapped_column(String(16), default="")
+    synced: Mapped[str] = mapped_column(String(32), default="")
 
 
 class Transaction(Base):

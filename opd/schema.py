@@ -10,7 +10,7 @@ from sqlalchemy import Engine, inspect, text
 from opkg.errors import OpkgError
 
 # The last of opd/migrations/versions.
-TODAY = "0004"
+TODAY = "0005"
 _FIRST = "0001"
 
 
