@@ -10,6 +10,7 @@ import click
 
 from opd import image as images
 from opd import image_tools, show
+from opd.place import Place
 from opd.settings import JSON, Settings, pass_settings, working
 from opkg.console import print_json, print_table, say
 from opkg.target import known_targets
@@ -32,9 +33,15 @@ def image() -> None:
     type=click.File(),
     help="A file that names further packages, one a line.",
 )
+@JSON
 @pass_settings
 def image_create(
-    settings: Settings, name: str, target: str, package_file: Iterator[str] | None
+    settings: Settings,
+    name: str,
+    target: str,
+    package_file: Iterator[str] | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Make an image of a distribution, from its mirrors."""
     state = settings.open()
@@ -43,7 +50,7 @@ def image_create(
     with working(settings, state, []) as work:
         work.say(f"{name}: making an image of {found.name}")
         place = images.create(state, name, found, [line for line in lines if line], work.log)
-    click.echo(str(place.root))
+    _tell(place, as_json=as_json)
 
 
 @image.command("list")
@@ -77,13 +84,14 @@ def image_show(settings: Settings, name: str, *, as_json: bool) -> None:
 @image.command("clone")
 @click.argument("name")
 @click.argument("new")
+@JSON
 @pass_settings
-def image_clone(settings: Settings, name: str, new: str) -> None:
+def image_clone(settings: Settings, name: str, new: str, *, as_json: bool) -> None:
     """Make a new image that is what another one is. They share their files on the disk."""
     state = settings.open()
     with working(settings, state, []):
         place = image_tools.clone(state, name, new)
-    click.echo(str(place.root))
+    _tell(place, as_json=as_json)
 
 
 @image.command("diff")
@@ -107,21 +115,26 @@ def image_diff(settings: Settings, name: str, generation: str | None, *, as_json
 @image.command("export")
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@JSON
 @pass_settings
-def image_export(settings: Settings, name: str, file: Path) -> None:
+def image_export(settings: Settings, name: str, file: Path, *, as_json: bool) -> None:
     """Write an image as a tar archive.
 
     It is compressed as the end of the file's name says: .tar, .tar.gz, .tar.xz, .tar.zst.
     """
     image_tools.export(settings.open(), name, file)
-    say(f"{name}: written to {file}")
+    if as_json:
+        print_json({"name": name, "file": file.absolute()})
+    else:
+        say(f"{name}: written to {file}")
 
 
 @image.command("delete")
 @click.argument("names", metavar="NAME…", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@JSON
 @pass_settings
-def image_delete(settings: Settings, names: Sequence[str], *, yes: bool) -> None:
+def image_delete(settings: Settings, names: Sequence[str], *, yes: bool, as_json: bool) -> None:
     """Remove images with all their generations. This cannot be undone."""
     state = settings.open()
     if not yes:
@@ -129,7 +142,18 @@ def image_delete(settings: Settings, names: Sequence[str], *, yes: bool) -> None
     with working(settings, state, []):
         for name in names:
             image_tools.delete(state, name)
-    say(f"removed {', '.join(names)}")
+    if as_json:
+        print_json([{"name": name} for name in names])
+    else:
+        say(f"removed {', '.join(names)}")
+
+
+def _tell(place: Place, *, as_json: bool) -> None:
+    """Tell where a new image is."""
+    if as_json:
+        print_json({"name": place.name, "target": place.target.name, "path": place.root})
+    else:
+        click.echo(str(place.root))
 
 
 COMMANDS = (image,)

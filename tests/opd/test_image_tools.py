@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -102,3 +103,18 @@ def test_the_commands(state: State, tmp_path: Path) -> None:
     program("opd", "--state", state.root, "image", "clone", "one", "two")
     program("opd", "--state", state.root, "image", "delete", "one", "--yes")
     assert program("opd", "--state", state.root, "image", "list").split()[3] == "two"
+
+
+def test_the_commands_tell_programs_what_they_did(state: State, tmp_path: Path) -> None:
+    def told(*words: str | Path) -> object:
+        return json.loads(program("opd", "--state", state.root, "image", *words, "--json"))
+
+    two = state.images / "two/root"
+    assert told("clone", "one", "two") == {
+        "name": "two", "target": "debian-12-x86_64", "path": str(two)
+    }  # fmt: skip
+    assert told("export", "two", tmp_path / "two.tar") == {
+        "name": "two", "file": str(tmp_path / "two.tar")
+    }  # fmt: skip
+    assert told("delete", "one", "two", "--yes") == [{"name": "one"}, {"name": "two"}]
+    assert told("list") == []
