@@ -26,12 +26,12 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def through_nginx(published, tmp_path_factory):
-    """The address of nginx, and the server's log once both have ended."""
+    """The address of nginx."""
     folder = tmp_path_factory.mktemp("nginx")
     # Its workers are of another user.
     for path in [folder, *folder.parents][:3]:
         path.chmod(0o755)
-    server = published.start("serve", "--port", "0", "--x-accel", "/_live", "--log-json")
+    server = published.start("serve", "--port", "0", "--x-accel", "/_live")
     port = server.stdout.readline().strip().rstrip("/").rpartition(":")[2]
     ours = free_port()
     text = EXAMPLE.read_text().replace("127.0.0.1:8000", f"127.0.0.1:{port}")
@@ -55,10 +55,22 @@ def through_nginx(published, tmp_path_factory):
         nginx.terminate()
         nginx.wait()
         server.terminate()
+        server.communicate()
+
+
+def test_each_request_is_a_line_of_json(published):
+    server = published.start("serve", "--port", "0", "--log-json")
+    try:
+        url = server.stdout.readline().strip()
+        headers = {"Authorization": "Bearer secret", "X-Forwarded-For": "10.9.8.7"}
+        requests.post(f"{url}api/v1/check?a=b", headers=headers, timeout=60)
+    finally:
+        server.terminate()
         _, log = server.communicate()
-    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    assert any(line["path"].endswith(".deb") and line["status"] == 200 for line in lines)
-    assert all(line["address"] == "127.0.0.1" for line in lines)
+    (line,) = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/api/v1/check", 401)
+    assert line["address"] == "127.0.0.1"
+    assert "secret" not in log
 
 
 def test_files_come_from_nginx_as_they_are(published, through_nginx):
