@@ -1,51 +1,93 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Recipes of several kinds, followed in build roots; what comes of it is installed and run."""
+"""Recipes of several kinds, followed in build roots; what comes of it is installed and run, and
+their source packages are built again by the distribution's own tools."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from builder.roots import build_root
+from builder.steps import build_requirements
+from opkg.directory import read_opkg
+from opkg.files import sha256_file
 from opkg.native import guest
+from opkg.recipe_reader import read_recipe
 from opkg.run import run
 from opkg.spec import Relation
-from opkg.target import known_targets
-from tests.builder.conftest import opkgc
+from opkg.target import Target, known_targets
+from tests.builder.conftest import Write, opkgc
+from tests.lab.cache import cached
 from tests.lab.roots import debian_root, overlay, unpacked
 from tests.lab.standin import KEY_FILE, standin_repository
 
 pytestmark = pytest.mark.slow
 
+TOP = Path(__file__).parents[2]
 RECIPES = Path(__file__).parent / "recipes"
 KINDS = ("greet", "area", "tally", "blink", "colours")
+# The stand-in has no meson.
+ON_DEBIAN = ("chime",)
 # What the stand-in for an RPM distribution is to have beside its base: by Debian's names.
 BUILDING = (
     "rpm", "gcc", "g++", "make", "patch", "debugedit", "elfutils", "autoconf", "automake",
     "libtool", "cmake", "python3-pip", "python3-setuptools", "python3-wheel", "kmod",
     "linux-headers-amd64",
 )  # fmt: skip
+# The stand-in's rpm is Debian's, which would look into its user's home.
+RPM = ("rpm", "--dbpath", "/var/lib/rpm")
+
+Inside = Callable[..., str]
 
 
-def built(out: Path, target: str) -> Path:
-    opkgc("build", *(RECIPES / kind for kind in KINDS), "--root", "chroot", "-t", target,
-          "-o", out)  # fmt: skip
-    return next(out.glob(f"{target}-*"))
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What the recipes gave for a target; `base` is a root to install it into an overlay of."""
+
+    target: Target
+    folder: Path
+    base: Path
+
+    @property
+    def files(self) -> list[str]:
+        """The packages without those that every OPKG becomes and those of debug symbols."""
+        names = [path.name for path in self.folder.iterdir() if path.suffix in (".deb", ".rpm")]
+        return sorted(n for n in names if not n.startswith("opkg-") and "-dbgsym" not in n)
+
+
+def built(name: str, inputs: object, more: tuple[str, ...] = ()) -> tuple[Target, Path]:
+    """Build the recipes for a target in build roots, if these, or our code, have changed."""
+    ours = [
+        sha256_file(path)
+        for folder in (TOP / "builder", TOP / "opkg", RECIPES)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
+    ]
+
+    def make(out: Path) -> None:
+        kinds = [RECIPES / kind for kind in (*KINDS, *more)]
+        opkgc("build", *kinds, "--root", "chroot", "-t", name, "-o", out)
+
+    out = cached(f"recipes-{name}", [ours, inputs], make, max_age=timedelta(days=14))
+    target = known_targets().find(name)
+    return target, out / target.name
+
+
+@pytest.fixture(scope="module", params=["debian-12", "debian-13"])
+def debs(request: pytest.FixtureRequest) -> Built:
+    target, folder = built(request.param, "", ON_DEBIAN)
+    base = unpacked(debian_root(["python3", "kmod"], suite=target.distribution.suite))
+    return Built(target=target, folder=folder, base=base)
 
 
 @pytest.fixture(scope="module")
-def debs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built(tmp_path_factory.mktemp("debs"), "debian-12")
-
-
-@pytest.fixture(scope="module")
-def rpms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    work = tmp_path_factory.mktemp("rpms")
+def rpms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     repository = standin_repository(BUILDING)
-    table = work / "targets.toml"
+    table = tmp_path_factory.mktemp("rpms") / "targets.toml"
     table.write_text(
         f'[distributions.demo-rpm-9]\nmirrors = [{{ name = "demo", url = "file://{repository}", '
         f'key = "file://{repository / KEY_FILE}" }}]\n'
@@ -53,63 +95,136 @@ def rpms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPKG_TARGETS", str(table))
         known_targets.cache_clear()
-        yield built(work / "out", "demo-rpm-9")
+        target, folder = built("demo-rpm-9", sha256_file(repository / "repodata/repomd.xml"))
+        needed = [Relation(name=name) for name in ("kmod", "libstdc++6", "python3")]
+        yield Built(target=target, folder=folder, base=build_root(target, needed, (), print))
     known_targets.cache_clear()
 
 
-def test_debs_are_installed_and_run(debs: Path) -> None:
-    with overlay(unpacked(debian_root(["python3", "kmod"]))) as root:
+def running(root: Path, folder: Path) -> Inside:
+    """Runs programs in a root, which sees `folder` at /mnt; what they say."""
 
-        def inside(*argv: str | Path) -> str:
-            line = guest.inside(root, *argv, binds={Path("/mnt"): debs})
-            return run(line).stdout
+    def inside(*argv: str | Path) -> str:
+        return run(guest.inside(root, *argv, binds={Path("/mnt"): folder})).stdout
 
-        names = [path for path in sorted(debs.glob("*.deb")) if "opkg-" not in path.name]
-        inside("dpkg", "--install", *(f"/mnt/{path.name}" for path in names))
-        check(inside)
-        inside("dpkg", "--remove", "greet", "greet-dbgsym")
-        assert not (root / "var/lib/greet.known").exists()
+    return inside
+
+
+def test_debs_are_installed_and_run(debs: Built) -> None:
+    with overlay(debs.base) as root:
+        inside = running(root, debs.folder)
+        inside("dpkg", "--install", *(f"/mnt/{name}" for name in debs.files))
+        check(inside, root)
+        assert inside("chime") == "dong\n" * 3
+        assert inside("dpkg-query", "-W", "-f", "${Status}", "greet") == "install ok installed"
         assert "/etc/greet.conf" in inside("dpkg-query", "-W", "-f", "${Conffiles}", "greet")
         depends = inside("dpkg-query", "-W", "-f", "${Depends}", "greet")
         assert "libgreet1 (>= 1.2)" in depends
-        assert inside("bash", "-c", "ls /usr/lib/python3/dist-packages/tally/__pycache__")
+        assert "libc6 (>= " in depends
+        assert "/usr/share/man/man1/greet.1.gz" in inside("dpkg-query", "-L", "greet")
+        inside("dpkg", "--remove", "greet")
+        assert not (root / "var/lib/greet.known").exists()
+        # Policy: byte-code is made at installation, and goes with the package.
+        modules = root / "usr/lib/python3/dist-packages/tally"
+        assert list(modules.glob("__pycache__/*.pyc"))
+        inside("dpkg", "--remove", "python3-tally")
+        assert not modules.exists()
 
 
-def test_rpms_are_installed_and_run(rpms: Path) -> None:
-    names = {path.name.rsplit("-", 2)[0] for path in rpms.glob("*.rpm")}
+def test_rpms_are_installed_and_run(rpms: Built) -> None:
+    names = {path.name.rsplit("-", 2)[0] for path in rpms.folder.glob("*.rpm")}
     assert {"greet", "libgreet1", "libgreet-dev", "opkg-greet-debuginfo", "area"} <= names
-    greet = next(rpms.glob("greet-*.rpm"))
-    assert "libgreet.so.1()(64bit)" in query(greet, "--requires")
-    assert "libgreet.so.1()(64bit)" in query(next(rpms.glob("libgreet1-*.rpm")), "--provides")
-    assert "/usr/share/man/man1/greet.1.gz" in query(greet, "--list")
-    needed = [Relation(name=name) for name in ("kmod", "libstdc++6", "python3")]
-    base = build_root(known_targets().find("demo-rpm-9"), needed, (), print)
-    with overlay(base) as root:
-
-        def inside(*argv: str | Path) -> str:
-            line = guest.inside(root, *argv, binds={Path("/mnt"): rpms})
-            return run(line).stdout
-
-        files = [path for path in sorted(rpms.glob("*.rpm")) if "opkg-" not in path.name]
-        # The stand-in's rpm is Debian's, which would look into its user's home.
-        rpm = ("rpm", "--dbpath", "/var/lib/rpm")
-        inside(*rpm, "--install", *(f"/mnt/{path.name}" for path in files))
-        check(inside)
-        assert inside(*rpm, "-qc", "greet") == "/etc/greet.conf\n"
-        inside(*rpm, "--erase", "greet")
+    with overlay(rpms.base) as root:
+        inside = running(root, rpms.folder)
+        inside(*RPM, "--install", *(f"/mnt/{name}" for name in rpms.files))
+        check(inside, root)
+        assert inside(*RPM, "-qc", "greet") == "/etc/greet.conf\n"
+        assert "libgreet.so.1()(64bit)" in inside(*RPM, "-q", "--requires", "greet")
+        assert "libgreet.so.1()(64bit)" in inside(*RPM, "-q", "--provides", "libgreet1")
+        assert "ldconfig" in inside(*RPM, "-q", "--scripts", "libgreet1")
+        assert "ldconfig" not in inside(*RPM, "-q", "--scripts", "libgreet-dev")
+        listed = inside(*RPM, "-ql", "greet", "python3-tally")
+        assert "/usr/share/man/man1/greet.1.gz" in listed
+        assert ".pyc" in listed
+        inside(*RPM, "--verify", "greet", "libgreet1", "area", "python3-tally")
+        inside(*RPM, "--erase", "greet")
         assert not (root / "var/lib/greet.known").exists()
 
 
-def query(rpm: Path, *words: str) -> str:
-    return subprocess.check_output(["rpm", "-qp", *words, rpm], text=True)
-
-
-def check(inside: Callable[..., str]) -> None:
+def check(inside: Inside, root: Path) -> None:
+    """Look at what the packages, now installed, do."""
     assert inside("greet", "you") == "hello, you\n"
     assert inside("area", "6", "7") == "42\n"
     assert inside("bash", "-c", "echo one two three | tally") == "3\n"
     assert inside("cat", "/usr/share/colours/colours.txt").startswith("red\n")
-    module = inside("bash", "-c", "modinfo /usr/lib/modules/*/updates/blink.ko")
-    assert "Says that it is there" in module
+    module = next(root.glob("usr/lib/modules/*/updates/blink.ko"))
+    release, place = module.parents[1].name, "/" + str(module.relative_to(root))
+    assert "Says that it is there" in inside("modinfo", place)
+    assert inside("modinfo", "--field", "vermagic", place).startswith(f"{release} SMP ")
     # A trigger: another package has put something into the folder.
     assert inside("cat", "/var/lib/greet.known") == "colours\n"
+
+
+def what_builds(kind: str, target: Target) -> Path:
+    """The build root of a recipe."""
+    opkg, _ = read_opkg(RECIPES / kind)
+    recipe = read_recipe(RECIPES / kind)
+    assert recipe is not None
+    return build_root(target, build_requirements(recipe, target, opkg.names), (), print)
+
+
+def test_source_packages_build_with_dpkg_buildpackage_alone(debs: Built) -> None:
+    with overlay(what_builds("greet", debs.target)) as root:
+        inside = running(root, debs.folder)
+        inside(
+            "bash", "-ec", "mkdir /var/again; cd /var/again; dpkg-source -x /mnt/source/*greet*.dsc"
+            " tree; cd tree; dpkg-buildpackage -us -uc; dpkg -i ../libgreet1_*.deb ../greet_*.deb",
+        )  # fmt: skip
+        assert inside("greet", "you") == "hello, you\n"
+        made = {path.name for path in (root / "var/again").glob("*.deb")}
+        assert made == {path.name for path in debs.folder.glob("*greet*.deb") if made_by(path)}
+
+
+def test_source_packages_build_with_rpmbuild_alone(rpms: Built) -> None:
+    with overlay(what_builds("greet", rpms.target)) as root:
+        inside = running(root, rpms.folder)
+        top = "_topdir /var/again"
+        inside("bash", "-c", f"rpmbuild --define '{top}' --dbpath /var/lib/rpm --rebuild "
+               "/mnt/source/opkg-greet-*.src.rpm")  # fmt: skip
+        folder = root / "var/again/RPMS/x86_64"
+        made = {path.name for path in folder.glob("*.rpm")}
+        assert made == {path.name for path in rpms.folder.glob("*greet*.rpm") if made_by(path)}
+        inside("bash", "-c", "cd /var/again/RPMS/x86_64; "
+               f"{' '.join(RPM)} --install libgreet1-* greet-*")  # fmt: skip
+        assert inside("greet", "you") == "hello, you\n"
+
+
+def made_by(path: Path) -> bool:
+    """Whether a package comes from the recipe, not from the OPKG itself."""
+    name = path.name
+    return not name.startswith("opkg-") or "debuginfo" in name or "debugsource" in name
+
+
+def test_what_an_administrator_changed_is_kept_on_upgrade(
+    opkg: Write, rpms: Built, tmp_path: Path
+) -> None:
+    """Though the new version has another default."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    for version, out in (("1.0-1", old), ("1.1-1", new)):
+        files = {"src/hello.conf": f"greeting=hello from {version}\n"}
+        source = opkg("sample", recipe=True, version=version, files=files)
+        opkgc("build", source, "-t", "debian-12", "-t", "demo-rpm-9", "--root", "host", "-o", out)
+    base = unpacked(debian_root(["python3", "kmod"]))
+    deb = ["dpkg", "--force-confdef", "--install"]
+    for kind, root_base, install in (("deb", base, deb), ("rpm", rpms.base, [*RPM, "--upgrade"])):
+        with overlay(root_base) as root:
+            inside = running(root, tmp_path)
+            config = root / "etc/hello-sample.conf"
+            for out, text in ((old, "hello from 1.0-1"), (new, "mine")):
+                package = next(out.glob(f"*/hello-sample*.{kind}")).relative_to(tmp_path)
+                inside(*install, f"/mnt/{package}")
+                assert config.read_text() == f"greeting={text}\n"
+                config.write_text("greeting=mine\n")
+            assert (
+                root / f"etc/hello-sample.conf.{'dpkg-dist' if kind == 'deb' else 'rpmnew'}"
+            ).exists()
