@@ -170,8 +170,8 @@ def open_farm(address: str, store: Store | None, place: str, *, lint: bool) -> D
             hint="name the client's, and the authority's, under distributed.comm.tls in Dask's "
             "configuration",
         )
-    # What it logs as errors, we raise.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    # What Dask logs as errors, with tracebacks, we raise; opkgc itself logs nothing.
+    logging.disable()
     try:
         client = distributed.Client(url, timeout=_REACH, set_as_default=False)
     except (OSError, RuntimeError, TimeoutError, ValueError) as error:
