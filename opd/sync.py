@@ -114,13 +114,22 @@ def _marked() -> Iterator[Path]:
 
 
 def _excludes(tree: Tree, way: Way) -> str:
+    """The patterns of what stays. Raises OpkgError for one that would undo the others."""
     own = tree.path / "etc/oscar/exclude"
     lists = [
         files("opd").joinpath("sync_exclude").read_text(),
         own.read_text() if own.is_file() and not own.is_symlink() else "",
         *way.exclude,
     ]
-    return "\n".join(lists) + "\n"
+    text = "\n".join(lists) + "\n"
+    if any(line.strip() == "!" for line in text.splitlines()):
+        # rsync(1), list-clearing: nothing of a node's own would stay.
+        raise OpkgError(
+            "“!” among what stays would forget all of it",
+            where=str(own),
+            hint="remove it there, or from --exclude; nothing was sent to any node",
+        )
+    return text
 
 
 def _sync(tree: Tree, node: Node, way: Way, exclude: Path, mark: Path) -> Synced:

@@ -136,6 +136,19 @@ def test_an_image_that_is_none_empties_no_node(lonely: Opd) -> None:
     assert "this is no root file system: it has no /bin/sh" in done.err
 
 
+@pytest.mark.parametrize("in_image", [True, False])
+def test_what_stays_cannot_be_forgotten_as_a_whole(lonely: Opd, *, in_image: bool) -> None:
+    tree = lonely.image("compute")
+    (tree / "bin/sh").touch()
+    words = [] if in_image else ["--exclude", "!"]
+    if in_image:
+        (tree / "etc/oscar").mkdir()
+        (tree / "etc/oscar/exclude").write_text("/srv/*\n!\n")
+    done = lonely.run("node", "sync", "n1", "--ssh", "false", *words, status=1)
+    assert "would forget all of it" in done.err
+    assert done.out == ""
+
+
 def test_a_node_that_is_the_headnode_is_left_alone(lonely: Opd, tmp_path: Path) -> None:
     (lonely.image("compute") / "bin/sh").touch()
     ssh = tmp_path / "ssh"
