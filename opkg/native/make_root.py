@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from opkg.errors import OpkgError
-from opkg.native import apt_settings
+from opkg.native import apt_settings, guest
 from opkg.native.choose import installer_of
 from opkg.native.installer import Say, Wanted
 from opkg.native.system import System
@@ -29,14 +29,14 @@ def make_root(system: System, packages: Sequence[str] = (), *, session: Path, sa
     session.mkdir(parents=True, exist_ok=True)
     distribution = system.target.distribution
     if system.target.family is Family.DEB:
+        words = mmdebstrap(system.target, packages, system.root)
         run(
-            [*mmdebstrap(system.target, packages, system.root), distribution.suite, system.root,
-             *mirrors(system.target)],
+            guest.alone(*words, distribution.suite, system.root, *mirrors(system.target)),
             # Its work goes with ours if we are killed.
             env={"TMPDIR": str(session)},
             on_line=say,
             hint="can this machine's apt reach its mirrors? try: apt-get update",
-        )  # fmt: skip
+        )
         return
     if not distribution.mirrors:
         platform = system.target.platform

@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,31 @@ def test_an_install_killed_in_the_middle_of_apt_leaves_the_old_tree(
     assert changes(before, picture(deb_image)) == []
     assert mounts(tmp_path) == []
     alone.run("install", "alpha", "--image", deb_image)
+
+
+def running_for(folder: Path) -> list[str]:
+    """The command lines of processes that are about a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if str(folder) in words:
+                found.append(words)
+    return found
+
+
+def test_a_killed_create_leaves_no_mount_and_nothing_running(alone: Opd, tmp_path: Path) -> None:
+    process = alone.start("image", "create", "new", "-t", "debian-12")
+    wait_for((alone.state / "images/new/scratch/new/etc/passwd").exists, process)
+    process.kill()
+    process.wait()
+    for _ in range(100):
+        if not running_for(tmp_path / "state"):
+            break
+        time.sleep(0.1)
+    assert running_for(tmp_path / "state") == []
+    assert mounts(tmp_path) == []
+    assert alone.json("image", "list") == []
 
 
 def test_what_a_killed_install_left_in_the_headnode_goes(alone: Opd) -> None:
