@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +14,11 @@ from opd import image as images
 from opd import image_tools, show
 from opd.place import Place
 from opd.settings import JSON, Settings, pass_settings, working
+from opd.work import changing_image, transaction
 from opkg.console import print_json, print_table, say
+from opkg.errors import OpkgError
+from opkg.native import guest
+from opkg.run import attach
 from opkg.target import known_targets
 
 
@@ -81,6 +87,32 @@ def image_show(settings: Settings, name: str, *, as_json: bool) -> None:
         click.echo(show.image(facts))
 
 
+@image.command("shell", context_settings={"ignore_unknown_options": True})
+@click.argument("name", metavar="NAME|DIR")
+@click.argument("words", metavar="[COMMAND…]", nargs=-1, type=click.UNPROCESSED)
+@pass_settings
+def image_shell(settings: Settings, name: str, words: Sequence[str]) -> None:
+    """Open a shell in an image, or run a command there.
+
+    What is changed there becomes the image when the shell ends with status 0; otherwise the image
+    stays what it was. No service is started.
+    """
+    state = settings.open()
+    place, root = images.find(state, name)
+    command = shlex.join(["opd", "image", "shell", name, *words])
+    with (
+        transaction(state, [], command, say=say, echo=say) as work,
+        changing_image(work, root, place) as opened,
+    ):
+        terminal = {"TERM": os.environ.get("TERM", "dumb")}
+        status = attach(guest.inside(opened.root, *(words or ("bash", "-l")), env=terminal))
+        if status:
+            raise OpkgError(
+                f"{words[0] if words else 'the shell'} ended with status {status}",
+                hint=f"{name} is what it was",
+            )
+
+
 @image.command("clone")
 @click.argument("name")
 @click.argument("new")
@@ -118,9 +150,10 @@ def image_diff(settings: Settings, name: str, generation: str | None, *, as_json
 @JSON
 @pass_settings
 def image_export(settings: Settings, name: str, file: Path, *, as_json: bool) -> None:
-    """Write an image as a tar archive.
+    """Write an image as one file.
 
-    It is compressed as the end of the file's name says: .tar, .tar.gz, .tar.xz, .tar.zst.
+    It is what the end of the file's name says: .squashfs, or a tar archive: .tar, .tar.gz, .tar.xz,
+    .tar.zst.
     """
     image_tools.export(settings.open(), name, file)
     if as_json:

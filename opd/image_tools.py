@@ -91,19 +91,32 @@ def delete(state: State, name: str) -> None:
 
 
 def export(state: State, name: str, file: Path) -> None:
-    """Write an image's tree as a tar archive, with owners as numbers and extended attributes. The
-    file is there when it is whole. Raises CommandError."""
+    """Write an image's tree into one file, with owners as numbers and extended attributes: as a
+    squashfs where the file's name ends so, otherwise as a tar archive. The file is there when it is
+    whole. Raises CommandError."""
     _, root = find(state, name)
     part = file.with_name(f".{file.name}")
+    pack = _squashfs if file.suffix == ".squashfs" else _tar
     try:
-        run(
-            ["tar", "--create", "--auto-compress", "--file", part.absolute(), "--directory",
-             root.live, "--numeric-owner", "--xattrs", "--xattrs-include=*", "--sort=name",
-             "--one-file-system", "."]
-        )  # fmt: skip
+        run(pack(root.live, part.absolute()))
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _tar(tree: Path, file: Path) -> list[str | Path]:
+    return [
+        "tar", "--create", "--auto-compress", "--file", file, "--directory", tree,
+        "--numeric-owner", "--xattrs", "--xattrs-include=*", "--sort=name",
+        "--one-file-system", ".",
+    ]  # fmt: skip
+
+
+def _squashfs(tree: Path, file: Path) -> list[str | Path]:
+    return [
+        "mksquashfs", tree, file, "-noappend", "-no-progress", "-quiet", "-comp", "zstd",
+        "-one-file-system",
+    ]  # fmt: skip
 
 
 def diff(state: State, name: str, other: str | None) -> list[tuple[str, str]]:

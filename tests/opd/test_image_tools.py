@@ -97,6 +97,17 @@ def test_an_export_holds_the_tree(state: State, tmp_path: Path, name: str) -> No
     assert {path.name for path in tmp_path.iterdir()} == {name, "out", "state"}
 
 
+def test_a_squashfs_holds_the_tree(state: State, tmp_path: Path) -> None:
+    image_tools.export(state, "one", tmp_path / "one.squashfs")
+    out = tmp_path / "out"
+    subprocess.run(["unsquashfs", "-quiet", "-no-progress", "-d", out, tmp_path / "one.squashfs"],
+                   check=True)  # fmt: skip
+    live = find(state, "one")[1].live
+    for path in changes(picture(live), picture(out)):  # it keeps whole seconds
+        assert (live / path).is_dir() or (live / path).read_bytes() == (out / path).read_bytes()
+    assert os.getxattr(out / "etc/kept", "user.note") == b"here"
+
+
 def test_the_commands(state: State, tmp_path: Path) -> None:
     shown = program("opd", "--state", state.root, "image", "diff", "one").splitlines()
     assert set(shown) >= {"~ /etc/changed", "+ /etc/come", "- /etc/gone"}

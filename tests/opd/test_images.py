@@ -235,3 +235,19 @@ def test_a_made_image_has_the_usual_folders(cluster: Opd) -> None:
     assert (root / "tmp").stat().st_mode & 0o7777 == 0o1777
     assert not (root / "run/oscar").exists()
     assert sorted(path.name for path in (root / "dev").iterdir()) == []
+
+
+def test_what_is_done_in_a_shell_becomes_the_image_if_it_ends_well(cluster: Opd) -> None:
+    before = picture(cluster.image("rpm"))
+    done = cluster.run("image", "shell", "rpm", "sh", "-c", "echo x > /etc/mine; exit 3", status=1)
+    assert "sh ended with status 3" in done.err
+    assert changes(before, picture(cluster.image("rpm"))) == []
+    assert cluster.run("image", "shell", "rpm", "id", "-u").out == "0\n"
+
+    before = picture(cluster.image("rpm"))
+    cluster.run("image", "shell", "rpm", "sh", "-c", "echo x > /etc/mine; rm /etc/issue")
+    assert (cluster.image("rpm") / "etc/mine").read_text() == "x\n"
+    outcomes = [row["outcome"] for row in cluster.json("history")[:3]]
+    assert outcomes == ["done", "done", "failed"]
+    cluster.run("undo")
+    assert changes(before, picture(cluster.image("rpm"))) == []
