@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from builder.cache import cache_folder
+from builder.cache import cache_path
 from builder.job import Result, Status
 from opkg.files import locked, write_atomic
 
@@ -35,4 +35,4 @@ def remember(results: Iterable[Result]) -> None:
 
 
 def _file() -> Path:
-    return cache_folder("durations") / "seconds.json"
+    return cache_path("durations") / "seconds.json"
