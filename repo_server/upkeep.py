@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from opkg.files import sha256_file
 from repo_server import catalog, openpgp, trust
@@ -43,8 +44,8 @@ def generations(repository: Repository) -> list[Past]:
     """What was published, the newest last."""
     live = repository.live_number()
     with catalog.opened(repository.directory) as session:
-        come = Counter(session.execute(select(Placement.since, Placement.channel)).tuples())
-        gone = Counter(session.execute(select(Placement.until, Placement.channel)).tuples())
+        come = _counted(session, Placement.since)
+        gone = _counted(session, Placement.until)
         rows = session.scalars(
             select(Generation).where(Generation.number <= live).order_by(Generation.number)
         )
@@ -54,13 +55,22 @@ def generations(repository: Repository) -> list[Past]:
                 published=row.published,
                 state=_state(repository, row.number, live),
                 channels={
-                    channel: (come[number, channel], gone[number, channel])
-                    for number, channel in sorted(come.keys() | gone.keys(), key=str)
-                    if number == row.number
+                    channel: (come[row.number][channel], gone[row.number][channel])
+                    for channel in sorted(come[row.number].keys() | gone[row.number].keys())
                 },
             )
             for row in rows
         ]
+
+
+def _counted(
+    session: Session, column: InstrumentedAttribute[int | None]
+) -> defaultdict[int | None, Counter[str]]:
+    """How many packages each channel has by a column of placements, by that column."""
+    found: defaultdict[int | None, Counter[str]] = defaultdict(Counter)
+    for number, channel in session.execute(select(column, Placement.channel)):
+        found[number][channel] += 1
+    return found
 
 
 def _state(repository: Repository, number: int, live: int) -> str:
