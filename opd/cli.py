@@ -10,10 +10,9 @@ from pathlib import Path
 import click
 from sqlalchemy.exc import DBAPIError
 
-from opd import cli_change, cli_cluster, cli_image, cli_node, cli_offers, cli_repo
 from opd.settings import Settings
 from opd.state import DEFAULT
-from opkg.console import run_command
+from opkg.console import LazyGroup, run_command
 from opkg.errors import OpkgError
 
 # What is wrong with the machine, not with us; every other OSError is a bug.
@@ -23,7 +22,26 @@ _MACHINE = {
 }  # fmt: skip
 
 
-class _Opd(click.Group):
+_MODULES = {
+    "download": "opd.cli_offers",
+    "history": "opd.cli_cluster",
+    "image": "opd.cli_image",
+    "info": "opd.cli_offers",
+    "install": "opd.cli_change",
+    "list": "opd.cli_offers",
+    "node": "opd.cli_node",
+    "oda": "opd.cli_cluster",
+    "remove": "opd.cli_change",
+    "repo": "opd.cli_repo",
+    "search": "opd.cli_offers",
+    "status": "opd.cli_cluster",
+    "undo": "opd.cli_change",
+    "update": "opd.cli_repo",
+    "upgrade": "opd.cli_change",
+}
+
+
+class _Opd(LazyGroup):
     """Turns what the machine refuses into errors that a person can read."""
 
     def invoke(self, ctx: click.Context) -> object:
@@ -42,7 +60,7 @@ class _Opd(click.Group):
             ) from error
 
 
-@click.group(cls=_Opd, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Opd, modules=_MODULES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--state", metavar="DIR", type=click.Path(path_type=Path), default=DEFAULT,
     show_default=True, help="Where OPD keeps all it knows.",
@@ -68,11 +86,6 @@ def cli(context: click.Context, state: Path, headnode_root: Path, *, verbose: bo
       opd install NAME
     """
     context.obj = Settings(state, headnode_root.resolve(), verbose)
-
-
-for _module in (cli_repo, cli_offers, cli_change, cli_cluster, cli_image, cli_node):
-    for _command in _module.COMMANDS:
-        cli.add_command(_command)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,25 @@ def print_table(columns: list[str], rows: list[list[str]], *, title: str = "") -
     for row in rows:
         table.add_row(*row)
     (stdout if sys.stdout.isatty() else Console(highlight=False, width=200)).print(table)
+
+
+class LazyGroup(click.Group):
+    """Commands of which some are in `modules`, by their names: those are imported when they are
+    asked for, since some need libraries that take longer to import than other commands take to
+    run. Such a module has its commands in COMMANDS."""
+
+    def __init__(self, *arguments: Any, modules: Mapping[str, str], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.modules = modules
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *self.modules])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.modules:
+            return super().get_command(ctx, cmd_name)
+        commands: Sequence[click.Command] = importlib.import_module(self.modules[cmd_name]).COMMANDS
+        return next(command for command in commands if command.name == cmd_name)
 
 
 def run_program(module: str, *, name: str, extra: str) -> None:

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
 import click
 
-from opkg.console import print_json, print_table, run_command, say
+from opkg.console import LazyGroup, print_json, print_table, run_command, say
 from opkg.errors import OpkgError
 from opkg.target import Target, known_targets
 from repo_server import catalog, intake
@@ -20,37 +18,24 @@ from repo_server.repository import open_repository
 
 # The modules of the commands that are not here.
 _MODULES = {
-    "advisory": "cli_advisories",
-    "audit": "cli_access",
-    "gc": "cli_channels",
-    "generations": "cli_channels",
-    "key": "cli_channels",
-    "mirror": "cli_mirror",
-    "promote": "cli_channels",
-    "remove": "cli_channels",
-    "renew": "cli_channels",
-    "rollback": "cli_channels",
-    "token": "cli_access",
-    "upload": "cli_access",
+    "advisory": "repo_server.cli_advisories",
+    "audit": "repo_server.cli_access",
+    "gc": "repo_server.cli_channels",
+    "generations": "repo_server.cli_channels",
+    "key": "repo_server.cli_channels",
+    "mirror": "repo_server.cli_mirror",
+    "promote": "repo_server.cli_channels",
+    "remove": "repo_server.cli_channels",
+    "renew": "repo_server.cli_channels",
+    "rollback": "repo_server.cli_channels",
+    "token": "repo_server.cli_access",
+    "upload": "repo_server.cli_access",
 }
 
 
-class _Commands(click.Group):
-    """Imports the module of a command when it is asked for: some need libraries that take longer
-    to import than other commands take to run."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *_MODULES])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _MODULES:
-            return super().get_command(ctx, cmd_name)
-        module = import_module(f"repo_server.{_MODULES[cmd_name]}")
-        commands: Sequence[click.Command] = module.COMMANDS
-        return next(command for command in commands if command.name == cmd_name)
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, modules=_MODULES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="oscar-opkg")
 def cli() -> None:
     """Publish packages as one signed tree that apt, dnf, zypper and OPD read.
