@@ -49,7 +49,7 @@ test-fast: setup ## the tests that take no roots and no time
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: PACKAGES += reprepro aptly aria2 nginx-light
+bench: PACKAGES += reprepro aptly aria2 wrk
 bench: setup ## measure against peers (bench/README.md)
 	@$(BIN)/pip install -qq --disable-pip-version-check --config-settings editable_mode=compat \
 	  --editable '.[bench]'

@@ -50,7 +50,7 @@ def main() -> None:
 
 def _measure(work: Path, number: int, size: int) -> None:
     names = [f"bench-{index}" for index in range(number)]
-    root_key = _publish(work, names, size)
+    root_key = publish(work, names, size)
     print(f"\n{number} packages of {size} MB:", flush=True)
     server = _serve(work)
     try:
@@ -99,14 +99,14 @@ def _opd(settings: list[str | Path], work: Path, out: Path) -> None:
 
 
 def _curl(work: Path, url: str, out: Path) -> None:
-    lines = [f'url = "{url}/{path}"\nremote-name' for path in _paths(work)]
+    lines = [f'url = "{url}/{path}"\nremote-name' for path in debs(work)]
     (work / "curl").write_text("\n".join(lines))
     _run(["curl", "--silent", "--fail", "--parallel", "--parallel-max", AT_A_TIME,
           "--output-dir", out, "--config", work / "curl"])  # fmt: skip
 
 
 def _aria(work: Path, url: str, out: Path) -> None:
-    (work / "aria").write_text("".join(f"{url}/{path}\n" for path in _paths(work)))
+    (work / "aria").write_text("".join(f"{url}/{path}\n" for path in debs(work)))
     _run(["aria2c", "--quiet", "--max-concurrent-downloads", AT_A_TIME, "--dir", out,
           "--input-file", work / "aria"])  # fmt: skip
 
@@ -154,25 +154,25 @@ def _dnf(work: Path, url: str) -> list[str | Path]:
 
 
 def _key(work: Path) -> Path:
-    return next((_live(work) / "keys").glob("*.asc"))
+    return next((live(work) / "keys").glob("*.asc"))
 
 
-def _paths(work: Path) -> list[str]:
-    live = _live(work)
+def debs(work: Path) -> list[str]:
+    top = live(work)
     # Generations share folders of packages, by links.
-    folders = os.walk(live / "deb", followlinks=True)
+    folders = os.walk(top / "deb", followlinks=True)
     found = [Path(folder, name) for folder, _, names in folders for name in names]
-    return sorted(str(path.relative_to(live)) for path in found if path.suffix == ".deb")
+    return sorted(str(path.relative_to(top)) for path in found if path.suffix == ".deb")
 
 
 # What they fetch, and from where
 
 
-def _live(work: Path) -> Path:
+def live(work: Path) -> Path:
     return (work / "repository/live").resolve()
 
 
-def _publish(work: Path, names: list[str], size: int) -> str:
+def publish(work: Path, names: list[str], size: int) -> str:
     """Publish the packages for both families; the fingerprint of the repository's root key."""
     program = [sys.executable, "-m", "repo_server"]
     repository = work / "repository"
@@ -261,7 +261,7 @@ def _serve(work: Path) -> subprocess.Popen[bytes]:
         f"daemon off; master_process off; pid {work}/nginx.pid; error_log {work}/error.log;\n"
         "user root; events { worker_connections 1024; }\n"
         "http { access_log off; sendfile on; keepalive_requests 100000;\n"
-        f"  server {{ listen 80; root {_live(work)}; }} }}\n"
+        f"  server {{ listen 80; root {live(work)}; }} }}\n"
     )
     return subprocess.Popen(["unshare", "--net", "nginx", "-c", config, "-p", work])
 
