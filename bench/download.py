@@ -28,7 +28,7 @@ from opkg.manifest import Artifact, Manifest, OpkgInfo
 
 SETS = ("200x1", "4x500")
 TARGETS = {"debian-12": "~deb12", "rocky-9": ".el9"}
-AT_A_TIME = "6"  # as OPD
+AT_A_TIME = "10"  # as OPD
 DELAY = 0.01
 
 

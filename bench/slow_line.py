@@ -24,6 +24,8 @@ _MTU = 65000
 def open_line(server: int, seconds: float) -> None:
     """Give the process's namespace the address CLIENT and the one of the process `server` the
     address SERVER; a packet takes `seconds` each way."""
+    while os.readlink(f"/proc/{server}/ns/net") == os.readlink("/proc/self/ns/net"):
+        time.sleep(0.01)  # it has not gone into its namespace yet
     here, there = _device("line0"), _device("line1")
     _run(["ip", "link", "set", "line1", "netns", str(server)])
     _up("line0", CLIENT, [])

@@ -21,7 +21,7 @@ from opkg.files import locked, sha256_file
 
 _TIMEOUT = 30  # seconds without a byte
 _CHUNK = 1 << 19
-_AT_A_TIME = 6
+_AT_A_TIME = 10
 _ROUNDS = 2  # how often each mirror is tried
 # Told of bytes as they come: of which file, and how many; fewer than none when it starts over.
 Progress = Callable[[str, int], None]
