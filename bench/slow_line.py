@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 SERVER, CLIENT = "10.9.0.1", "10.9.0.2"
 
@@ -24,7 +25,8 @@ _MTU = 65000
 def open_line(server: int, seconds: float) -> None:
     """Give the process's namespace the address CLIENT and the one of the process `server` the
     address SERVER; a packet takes `seconds` each way."""
-    while os.readlink(f"/proc/{server}/ns/net") == os.readlink("/proc/self/ns/net"):
+    theirs, ours = Path(f"/proc/{server}/ns/net"), Path("/proc/self/ns/net")
+    while theirs.readlink() == ours.readlink():
         time.sleep(0.01)  # it has not gone into its namespace yet
     here, there = _device("line0"), _device("line1")
     _run(["ip", "link", "set", "line1", "netns", str(server)])
