@@ -16,9 +16,9 @@ from opkg.findings import Findings
 
 COLUMNS = ("name", "mac", "ip", "image")
 
-# Host names (RFC 1123, 2.1), with or without their domain.
+# Host names (RFC 1123, 2.1), with or without their domain. Case means nothing in them (RFC 4343).
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.IGNORECASE | re.ASCII)
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _MOST = 65536
 # From where to where a range in brackets goes.
@@ -45,7 +45,7 @@ def names_of(ranges: Iterable[str]) -> list[str]:
         raise OpkgError(f"this names no nodes: {error}", hint=hint) from error
     if sum(map(len, found)) > _MOST:
         raise OpkgError(f"these are more than {_MOST} nodes")
-    return list(dict.fromkeys(str(name) for names in found for name in names))
+    return list(dict.fromkeys(str(name).lower() for names in found for name in names))
 
 
 def folded(names: Iterable[str]) -> str:
@@ -109,7 +109,7 @@ def _row(fields: Mapping[str, str]) -> Node:
     ip = fields["ip"].strip()
     with suppress(ValueError):  # told by faults()
         ip = str(ipaddress.ip_address(ip))
-    name, image = fields["name"].strip(), fields["image"].strip()
+    name, image = fields["name"].strip().lower(), fields["image"].strip()
     return Node(name=name, mac=mac, ip=ip, image=image, generation="", synced="")
 
 

@@ -63,6 +63,13 @@ def test_what_is_not_said_again_stays(opd: Opd) -> None:
     ]
 
 
+def test_case_makes_no_other_node(opd: Opd) -> None:
+    opd.run("node", "add", "Rack1-N[1-2]", "--image", "compute")
+    opd.run("node", "add", "rack1-n2", "--ip", "10.0.0.2")
+    assert known(opd) == [("rack1-n1", "", "", "compute"), ("rack1-n2", "", "10.0.0.2", "compute")]
+    assert [row["name"] for row in opd.json("node", "remove", "RACK1-n1")] == ["rack1-n1"]
+
+
 def test_nodes_are_forgotten(opd: Opd) -> None:
     opd.run("node", "add", "n[1-5]")
     assert [row["name"] for row in opd.json("node", "remove", "n[2-3]", "n5")] == ["n2", "n3", "n5"]
