@@ -45,7 +45,13 @@ def names_of(ranges: Iterable[str]) -> list[str]:
         raise OpkgError(f"this names no nodes: {error}", hint=hint) from error
     if sum(map(len, found)) > _MOST:
         raise OpkgError(f"these are more than {_MOST} nodes")
-    return list(dict.fromkeys(str(name).lower() for names in found for name in names))
+    return list(dict.fromkeys(_lower(str(name)) for names in found for name in names))
+
+
+def _lower(name: str) -> str:
+    """A name in small letters. Some letters of other scripts would become those of ASCII, and a
+    name that cannot be one that can."""
+    return name.lower() if name.isascii() else name
 
 
 def folded(names: Iterable[str]) -> str:
@@ -109,7 +115,7 @@ def _row(fields: Mapping[str, str]) -> Node:
     ip = fields["ip"].strip()
     with suppress(ValueError):  # told by faults()
         ip = str(ipaddress.ip_address(ip))
-    name, image = fields["name"].strip().lower(), fields["image"].strip()
+    name, image = _lower(fields["name"].strip()), fields["image"].strip()
     return Node(name=name, mac=mac, ip=ip, image=image, generation="", synced="")
 
 
