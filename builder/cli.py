@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import click
 
@@ -35,4 +36,8 @@ def main() -> None:
     """Run opkgc and exit."""
     # What steps make must not depend on who runs them.
     os.umask(0o022)
+    # Whoever ends us, what we have started ends first.
+    for word in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(word) is signal.SIG_DFL:  # and not ignored, as by nohup
+            signal.signal(word, signal.default_int_handler)
     run_command(cli, name="opkgc", settings="opkgc.toml", env_prefix="OPKG")

@@ -108,6 +108,10 @@ def build(
                 where=executor,
                 hint="start it again, and build again: what is done stays done",
             ) from error
+        except KeyboardInterrupt as error:
+            raise OpkgError(
+                "interrupted", hint="what is done stays done; the same command does the rest"
+            ) from error
         finally:
             failed = [result for result in watch.record.results if result.error]
             for result in failed:

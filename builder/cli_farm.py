@@ -26,11 +26,11 @@ def worker(scheduler: str, targets: Sequence[str], jobs: int) -> None:
     """Build for others, as a worker of a Dask scheduler.
 
     Who runs opkgc build with --executor dask:tcp://HOST:PORT has recipes followed here. The worker
-    ends with its scheduler. Whoever reaches the scheduler can run programs here as the worker's
-    user.
+    ends with its scheduler, or by a signal (Ctrl-C): others do then what it was doing. Whoever
+    reaches the scheduler can run programs here as the worker's user.
     """
     # Only here: Dask is an extra.
-    from builder.worker import serve
+    from builder.serving import serve
 
     names = targets or list(known_targets().distributions)
     serve(scheduler, targets_named(names), jobs)

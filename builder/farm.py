@@ -4,35 +4,24 @@ standard library, one for each target: workers offer targets as resources of Das
 
 from __future__ import annotations
 
-import json
 import logging
-import tempfile
 import time
 import zlib
 from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import Any
 
 from builder.build import FarmLostError
 from builder.job import Job
 from builder.made import Made
 from builder.roots import mirror_state
-from builder.store import ENTRY, Entry, FolderStore, Store, take
-from builder.worker import DIRECTORY, Answer, Order, obey
+from builder.shipment import send
+from builder.store import Entry, FolderStore, Store, take
+from builder.using_dask import check_certificate, distributed, unreachable
+from builder.worker import Answer, Order, obey
 from opkg.errors import CommandError, OpkgError
-from opkg.files import sha256_bytes
-from opkg.run import run
-
-try:
-    import distributed
-    from distributed.scheduler import KilledWorker
-except ModuleNotFoundError as error:
-    raise OpkgError(
-        f"a farm needs the Python module {error.name}, which is not installed",
-        hint="install it: pip install 'oscar-opkg[farm]'",
-    ) from error
 
 PREFIX = "dask:"
 # Seconds: to reach the scheduler; between two looks at the workers; without one for a target.
@@ -50,6 +39,8 @@ class DaskFarm:
     _executors: dict[str, Executor] = field(default_factory=dict)
     _seen: dict[str, float] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
+    # Hundreds of jobs may wait for workers: not all of them fetch their sources at the same time.
+    _sending: Semaphore = field(default_factory=lambda: Semaphore(4))
 
     def build(self, job: Job, place: Path, logs: Path) -> tuple[str, tuple[Made, Entry]]:
         answer = self._wait(self._executor(job.target.name).submit(obey, self._order(job)), job)
@@ -88,7 +79,7 @@ class DaskFarm:
                     self._check_workers(job.target.name)
         except CancelledError as error:
             raise FarmLostError from error
-        except KilledWorker as error:
+        except distributed.KilledWorker as error:
             raise OpkgError(
                 f"each worker that built {job.opkg.name} was lost: {error.last_worker.address} "
                 "was the last one",
@@ -118,7 +109,7 @@ class DaskFarm:
         names = {name: path.name for name, path in job.replaced.items()}
         return Order(
             store=self.place,
-            inputs=self._put_inputs(job),
+            inputs=self._sent(job),
             name=job.directory.resolve().name,
             replaced=names,
             target=job.target,
@@ -129,27 +120,10 @@ class DaskFarm:
             lint=self.lint,
         )
 
-    def _put_inputs(self, job: Job) -> str:
+    def _sent(self, job: Job) -> str:
         """Put into the store what a job is made from; its key there."""
-        sources = [(source.name, source.sha256) for source in job.input.sources if source.replaced]
-        known = json.dumps([job.input.directory, sources])
-        key = f"inputs-{sha256_bytes(known.encode())}"
-        if self.store.has(key):
-            return key
-        with tempfile.TemporaryDirectory() as name:
-            work = Path(name)
-            (work / ENTRY).write_text(known)
-            files = {ENTRY: work / ENTRY, DIRECTORY: work / DIRECTORY}
-            _pack(job.directory, ".", work / DIRECTORY)
-            for source, path in job.replaced.items():
-                files[f"{source}.tar"] = work / f"{source}.tar"
-                _pack(path.absolute().parent, path.name, files[f"{source}.tar"])
-            self.store.put(key, files)
-        return key
-
-
-def _pack(folder: Path, name: str, archive: Path) -> None:
-    run(["tar", "--exclude-vcs", "--create", "--file", archive, "--directory", folder, name])
+        with self._sending:
+            return send(job, self.store)
 
 
 def open_farm(address: str, store: Store | None, place: str, *, lint: bool) -> DaskFarm:
@@ -162,23 +136,12 @@ def open_farm(address: str, store: Store | None, place: str, *, lint: bool) -> D
         )
     if store is None:
         raise OpkgError("a farm needs an artifact store", hint="name one that all machines reach")
-    certified = distributed.Security().get_connection_args("client").get("ssl_context")
-    if url.startswith("tls:") and certified is None:
-        raise OpkgError(
-            "there is no certificate for TLS",
-            where=url,
-            hint="name the client's, and the authority's, under distributed.comm.tls in Dask's "
-            "configuration",
-        )
+    check_certificate(url, "client")
     # What Dask logs as errors, with tracebacks, we raise; opkgc itself logs nothing.
     logging.disable()
     try:
         client = distributed.Client(url, timeout=_REACH, set_as_default=False)
     except (OSError, RuntimeError, TimeoutError, ValueError) as error:
-        raise OpkgError(
-            f"no scheduler can be reached: {error}",
-            where=url,
-            hint="start one: dask scheduler --host ADDRESS --port 8786 --no-dashboard",
-        ) from error
+        raise unreachable(url, error) from error
     seen = str(store.folder) if isinstance(store, FolderStore) else place
     return DaskFarm(client=client, store=store, place=seen, lint=lint)

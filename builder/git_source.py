@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import git
 
-from builder.cache import cache_folder
 from opkg.errors import OpkgError
 from opkg.files import locked
 from opkg.recipe import RecipeSource
@@ -25,10 +24,9 @@ _PROTOCOLS = "git:http:https:ssh"
 _GITLINK = "160000"
 
 
-def commit_archive(source: RecipeSource) -> Path:
-    """A commit of a git repository with all its submodules, as a tar archive in the cache. Raises
-    OpkgError where no place gives it."""
-    kept = cache_folder("sources") / f"{source.commit}-whole.tar"
+def commit_archive(source: RecipeSource, kept: Path) -> Path:
+    """The tar archive `kept`, of a commit of a git repository with all its submodules; made if it
+    is not there. Raises OpkgError where no place gives the commit."""
     if kept.exists():
         return kept
     with locked(kept.with_suffix(".lock")), tempfile.TemporaryDirectory(dir=kept.parent) as work:

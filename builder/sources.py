@@ -47,13 +47,31 @@ def get_sources(recipe: Recipe, directory: Path, replaced: Mapping[str, Path], r
             _put(directory / source.path, place, room)
         elif source.git:
             place.mkdir()
-            _unpack(commit_archive(source), place, room)
+            _unpack(fetched(source), place, room)
         elif source.debian:
-            _put_debian(source, place, room)
+            _put_debian(source, fetched(source), place, room)
         else:
-            _put(_download(source), place, room, name=source.url.rpartition("/")[2])
+            _put(fetched(source), place, room, name=source.url.rpartition("/")[2])
         for patch in source.patches:
             _apply(directory / patch, place, room)
+
+
+def cache_name(source: RecipeSource) -> str:
+    """What a source that is fetched is called in the cache of sources; "" for a path."""
+    if source.git:
+        return f"{source.commit}-whole.tar"
+    return f"{source.debian}_{source.sha256}" if source.debian else source.sha256
+
+
+def fetched(source: RecipeSource) -> Path:
+    """A source that is no path, in the cache: a file, or the folder of a source package's files.
+    It is fetched, if it is not there. Raises OpkgError (IntegrityError for wrong contents)."""
+    kept = cache_folder("sources") / cache_name(source)
+    if source.git:
+        return commit_archive(source, kept)
+    if source.debian:
+        return _source_package(source, kept)
+    return fetch([source.url, *source.mirrors], source.sha256, kept)
 
 
 def _put(origin: Path, place: Path, room: Room, *, name: str = "") -> None:
@@ -99,17 +117,10 @@ def _apply(patch: Path, place: Path, room: Room) -> None:
     )  # fmt: skip
 
 
-def _download(source: RecipeSource) -> Path:
-    kept = cache_folder("sources") / source.sha256
-    return fetch([source.url, *source.mirrors], source.sha256, kept)
-
-
-def _put_debian(source: RecipeSource, place: Path, room: Room) -> None:
-    """Unpack a source package of Debian, with Debian's patches applied."""
-    folder = cache_folder("sources") / f"{source.debian}_{source.sha256}"
+def _source_package(source: RecipeSource, folder: Path) -> Path:
+    """The files of a source package of Debian, in `folder`."""
     folder.mkdir(exist_ok=True)
-    version = source.version.partition(":")[2] or source.version
-    dsc = folder / f"{source.debian}_{version}.dsc"
+    dsc = folder / _dsc(source)
     initial = source.debian[: 4 if source.debian.startswith("lib") else 1]
     pools = [
         f"{archive.rstrip('/')}/pool/{component}/{initial}/{source.debian}"
@@ -124,12 +135,22 @@ def _put_debian(source: RecipeSource, place: Path, room: Room) -> None:
     fetch([f"{pool}/{dsc.name}" for pool in pools], source.sha256, dsc)
     for name, sha256 in _files_of(dsc):
         fetch([f"{pool}/{name}" for pool in pools], sha256, folder / name)
+    return folder
+
+
+def _put_debian(source: RecipeSource, folder: Path, place: Path, room: Room) -> None:
+    """Unpack a source package of Debian, with Debian's patches applied."""
     place.parent.mkdir(parents=True, exist_ok=True)
     room.own(place.parent)
     room.run(
-        ["dpkg-source", "--no-check", "--extract", f"{SHOWN}/{dsc.name}", room.inside(place)],
+        ["dpkg-source", "--no-check", "--extract", f"{SHOWN}/{_dsc(source)}", room.inside(place)],
         shown=folder,
     )
+
+
+def _dsc(source: RecipeSource) -> str:
+    version = source.version.partition(":")[2] or source.version
+    return f"{source.debian}_{version}.dsc"
 
 
 def _files_of(dsc: Path) -> Iterator[tuple[str, str]]:

@@ -168,7 +168,7 @@ def take(
             *entry.sources,
             *entry.records,
         )
-        bad = [each.file for each in files if not _is_whole(place, each)]
+        bad = [each.file for each in files if not is_whole(place, each.file, each.sha256)]
     except (OSError, OpkgError):
         bad = [ENTRY]
     if bad:
@@ -185,7 +185,9 @@ def take(
     return made, entry
 
 
-def _is_whole(place: Path, each: SourceFile | Artifact) -> bool:
-    name = PurePosixPath(each.file)
+def is_whole(place: Path, file: str, sha256: str) -> bool:
+    """Whether a set that was fetched into `place` has a file of this relative name, and it is the
+    one that was put there."""
+    name = PurePosixPath(file)
     inside = not name.is_absolute() and ".." not in name.parts
-    return inside and (place / name).is_file() and sha256_file(place / name) == each.sha256
+    return inside and (place / name).is_file() and sha256_file(place / name) == sha256

@@ -4,14 +4,12 @@ artifact store that both reach; Dask carries the orders."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
+import threading
 import zlib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from builder import linters
 from builder.build import make
@@ -22,16 +20,15 @@ from builder.made import Files
 from builder.plan import read_all
 from builder.roots import believe, root_key
 from builder.scratch import scratch
+from builder.shipment import directory_from, receive_sources, replaced_from
 from builder.store import Store, open_store, put, take
+from builder.using_dask import distributed
 from opkg.console import say
 from opkg.errors import CommandError, OpkgError
 from opkg.manifest import Input
-from opkg.native.mounts import enter_private_namespace
-from opkg.run import run
+from opkg.run import end_all
 from opkg.target import Target
 from opkg.variables import for_target
-
-DIRECTORY = "opkg.tar"  # among the inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +59,41 @@ class Answer:
     error: Mapping[str, str] | None = None
 
 
+@dataclass(kw_only=True)
+class Build:
+    """What a thread is doing for an order. It may be ended from other threads."""
+
+    thread: threading.Thread = field(default_factory=threading.current_thread)
+    is_ended: bool = False
+
+    def end(self) -> None:
+        """Kill what it runs. Called again until it has gone, for it may go on otherwise."""
+        self.is_ended = True
+        end_all(self.thread)
+
+
+builds: dict[object, Build] = {}  # by the keys of Dask's tasks
+
+
 def obey(order: Order) -> Answer:
-    """Do what is ordered; what it gives is in the store then."""
+    """Do what is ordered; what it gives is in the store then. Raises Reschedule where it was
+    ended: if anybody still waits for it, another worker does it."""
+    task = distributed.get_worker().get_current_task()
     what = f"{order.input.opkg}  {order.target.name}"
     say(f"building  {what}")
+    build = builds[task] = Build()
+    try:
+        answer = _answer(order)
+    finally:
+        del builds[task]
+    word = "ended" if build.is_ended else "failed" if answer.error else "built"
+    say(f"{word:<8}  {what}")
+    if build.is_ended:
+        raise distributed.Reschedule
+    return answer
+
+
+def _answer(order: Order) -> Answer:
     with scratch(cache_folder("worker")) as work:
         logs = work / "logs"
         try:
@@ -80,7 +108,6 @@ def obey(order: Order) -> Answer:
             error = {"message": fault.strerror or str(fault), "hint": "", "where": where,
                      "output": ""}  # fmt: skip
         texts = {path.name: zlib.compress(path.read_bytes()) for path in logs.glob("*.log")}
-    say(f"{'failed' if error else 'built':<8}  {what}")
     return Answer(worker=socket.gethostname(), logs=texts, error=error)
 
 
@@ -106,13 +133,10 @@ def _obey(order: Order, work: Path, logs: Path) -> None:
 
 
 def _job(order: Order, work: Path, store: Store) -> Job:
-    """The job that was meant, on this machine. Raises OpkgError where it would have other
-    inputs here."""
-    directory = _unpack(work / "inputs" / DIRECTORY, work / "opkg" / order.name)
-    replaced = {
-        name: _unpack(work / "inputs" / f"{name}.tar", work / "replaced" / name) / file
-        for name, file in order.replaced.items()
-    }
+    """The job that was meant, on this machine, with its sources. Raises OpkgError where it would
+    have other inputs here."""
+    directory = directory_from(work / "inputs", work / "opkg" / order.name)
+    replaced = replaced_from(work / "inputs", order.replaced, work / "replaced")
     ((_, opkg, recipe),) = read_all([directory])
     resolved = for_target(recipe, opkg, order.target) if recipe else None
     if order.in_root:
@@ -128,6 +152,8 @@ def _job(order: Order, work: Path, store: Store) -> Job:
             + "; ".join(_differences(order.input, mine)),
             hint="let it have the same software and the same mirrors as this machine",
         )
+    if resolved:
+        receive_sources(resolved, replaced, work / "sources", store)
     return Job(
         directory=directory,
         opkg=opkg,
@@ -170,49 +196,3 @@ def _used(uses: Mapping[str, str], place: Path, store: Store) -> Files:
             )
         found += tuple(each for each in taken[0].artifacts if each[0].part is None)
     return found
-
-
-def _unpack(archive: Path, place: Path) -> Path:
-    place.mkdir(parents=True)
-    run(["tar", "--extract", "--file", archive, "--directory", place, "--no-same-owner"])
-    return place
-
-
-def serve(scheduler: str, targets: Sequence[Target], builds: int) -> None:
-    """Work for a scheduler, as many `builds` at a time, until it ends. Raises OpkgError where it
-    cannot be reached."""
-    # Before there are threads: build roots are mounted while they are made.
-    with suppress(OpkgError):
-        enter_private_namespace()
-    asyncio.run(_serve(scheduler, targets, builds))
-
-
-async def _serve(scheduler: str, targets: Sequence[Target], builds: int) -> None:
-    # Only here: it takes seconds.
-    from distributed import Worker
-    from distributed.utils import get_ip
-
-    address = urlsplit(scheduler)
-    try:
-        worker = Worker(
-            scheduler,
-            nthreads=builds,
-            resources={target.name: builds for target in targets},
-            # Where the scheduler and the other workers are, and nowhere else.
-            host=get_ip(address.hostname, address.port),
-            dashboard_address="127.0.0.1:0",
-            local_directory=str(cache_folder("worker")),
-            # What takes memory are programs, each bounded by itself.
-            memory_limit=0,
-            death_timeout=60,
-        )
-        async with worker:
-            names = ", ".join(target.name for target in targets)
-            say(f"{socket.gethostname()} builds for {names}, {builds} at a time, for {scheduler}")
-            await worker.finished()
-    except (TimeoutError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise OpkgError(
-            f"no scheduler can be reached: {error}",
-            where=scheduler,
-            hint="start one: dask scheduler --host ADDRESS --port 8786 --no-dashboard",
-        ) from error

@@ -116,23 +116,24 @@ def _ending(process: subprocess.Popen[str]) -> str:
     return f"was ended by signal {-status}"
 
 
-# What runs in other threads, for the one that is interrupted.
-_running: set[subprocess.Popen[str]] = set()
+# What runs in other threads, and in which, for the one that is interrupted.
+_running: dict[subprocess.Popen[str], threading.Thread] = {}
 
 
-def end_all() -> None:
-    """Kill all that other threads are running; their `run` raises CommandError."""
-    for process in list(_running):
-        _kill(process)
+def end_all(thread: threading.Thread | None = None) -> None:
+    """Kill all that other threads are running, or one of them; their `run` raises CommandError."""
+    for process, its in list(_running.items()):
+        if thread in (None, its):
+            _kill(process)
 
 
 @contextlib.contextmanager
 def _registered(process: subprocess.Popen[str]) -> Iterator[None]:
-    _running.add(process)
+    _running[process] = threading.current_thread()
     try:
         yield
     finally:
-        _running.discard(process)
+        del _running[process]
 
 
 @contextlib.contextmanager

@@ -10,10 +10,23 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from subprocess import CompletedProcess
 from typing import IO, NoReturn
 
 from opkg.target import known_targets
+
+
+def running(mark: str) -> bool:
+    """Whether a process has just this command line."""
+    wanted = mark.replace(" ", "\0").encode() + b"\0"
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes() == wanted:
+                return True
+        except OSError:
+            continue  # it has ended meanwhile
+    return False
 
 
 def forked(

@@ -82,7 +82,8 @@ architecture = "all"
 files = ["/usr/share/thing/**"]
 {package}
 """
-INSTALL = """run = 'install -D -m 644 -t "$DESTDIR/usr/share/thing" thing'"""
+COPY = 'install -D -m 644 -t "$DESTDIR/usr/share/thing" thing'
+INSTALL = f"run = '{COPY}'"
 
 Write = Callable[..., Path]
 Link = Callable[..., Path]

@@ -3,22 +3,26 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from builder import farm as farm_module
 from builder.cache import cache_path
-from tests.builder.conftest import Link, Write, opkgc, results, words_in
+from tests.builder.conftest import COPY, Link, Write, opkgc, results, words_in
+from tests.builder.farms import Farm, until
+from tests.builder.test_sources import archive, committed, source_package
+from tests.builder.written import built
+from tests.programs import running
 
 pytestmark = pytest.mark.slow
 
@@ -41,78 +45,6 @@ description = "What others read."
 architecture = "all"
 files = ["/usr/share/{name}/**"]
 """
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.05)
-
-
-@dataclass
-class Farm:
-    """A scheduler, workers, and the store that they share. Each worker has a cache of its own,
-    unless there is a common `cache`."""
-
-    folder: Path
-    stack: ExitStack
-    cache: str = ""
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    def start(self) -> None:
-        known = self.folder / "scheduler.json"
-        known.unlink(missing_ok=True)
-        words = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-        self.scheduler = self._run(
-            "scheduler", ["distributed.cli.dask_scheduler", *words, "--scheduler-file", known]
-        )
-        until(known.exists, "the scheduler")
-        self.url = json.loads(known.read_text())["address"]
-
-    def add_worker(self, *words: str) -> None:
-        name = f"worker{len(self.workers)}"
-        self.workers.append(self._run(name, ["builder", "worker", self.url, *words]))
-        until(lambda: " for tcp://" in self.log(name), f"{name}: {self.log(name)}")
-
-    def log(self, name: str) -> str:
-        return (self.folder / f"{name}.log").read_text()
-
-    def _run(self, name: str, module: Sequence[str | Path]) -> subprocess.Popen[bytes]:
-        log = (self.folder / f"{name}.log").open("w")
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module],
-            env={**os.environ, "OPKG_CACHE": self.cache or str(self.folder / f"{name}-cache")},
-            stdout=log,
-            stderr=log,
-        )
-        self.stack.callback(lambda: (process.kill(), process.wait()))
-        return process
-
-    def options(self, out: Path) -> list[str | Path]:
-        where = ["--executor", f"dask:{self.url}", "--store", str(self.folder / "store")]
-        return ["-t", "debian-12", "--json", "-o", out, *where]
-
-    def build(self, sources: Sequence[Path], out: Path) -> dict[str, str]:
-        done = opkgc("build", *sources, *self.options(out))
-        return {row["opkg"]: row["status"] for row in results(done.stdout)}
-
-    def begin(self, sources: Sequence[Path], out: Path) -> subprocess.Popen[str]:
-        """The same as a process of its own."""
-        words = ["build", *sources, *self.options(out), "--no-lint"]
-        argv = [sys.executable, "-m", "builder", *words]
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.stack.callback(process.kill)
-        return process
-
-    def building(self, name: str) -> list[int]:
-        """The workers that have begun with an OPKG, and have not ended."""
-        found = []
-        for number in range(len(self.workers)):
-            lines = [line for line in self.log(f"worker{number}").splitlines() if name in line]
-            if lines and lines[-1].startswith("building"):
-                found.append(number)
-        return found
 
 
 @pytest.fixture
@@ -234,3 +166,119 @@ def test_what_one_worker_made_another_one_uses(farm: Farm, link: Link, tmp_path:
     sources = [link("third", ["second"]), link("second", ["first"]), link("first")]
     assert set(farm.build(sources, tmp_path / "out").values()) == {"built"}
     assert words_in(tmp_path / "out", "third") == ["third", "second", "first"]
+
+
+def test_a_build_that_nobody_waits_for_ends_with_all_its_children(
+    farm: Farm, words: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its run is interrupted, or the worker told to end: then it is done by another."""
+    # A worker that ends in good order is not one that was lost.
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    farm.start()
+    mark = f"sleep {os.getpid()}.125"
+    for _ in range(2):
+        farm.add_worker("--target", "debian-12")
+    source = words("endless", step=f"setsid {mark} & {mark}")
+    for word in (signal.SIGINT, signal.SIGTERM):
+        process = farm.begin([source], tmp_path / "out")
+        until(lambda: running(mark), "the step")
+        process.send_signal(word)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert errors.splitlines()[-2] == "opkgc: error: interrupted"
+        assert "Traceback" not in errors
+        until(lambda: not running(mark) and not farm.building("endless"), "the end of the build")
+    assert not list(farm.folder.glob("worker*-cache/builder/worker/.build-*"))
+    mark = f"sleep 3.{os.getpid()}"
+    source = words("twice", step=f"setsid {mark} & {mark}")
+    process = farm.begin([source], tmp_path / "out")
+    until(lambda: running(mark), "the step")
+    (told,) = farm.building("twice")
+    farm.workers[told].send_signal(signal.SIGTERM)
+    said, errors = process.communicate(timeout=60)
+    assert [row["status"] for row in results(said)] == ["built"], errors
+    assert farm.workers[told].wait(timeout=60) == 0
+    log = farm.log(f"worker{told}")
+    assert "ended     twice" in log
+    assert log.splitlines()[-1].endswith(f" builds no more for {farm.url}")
+    assert not running(mark)
+
+
+def test_a_worker_needs_no_way_to_the_sources(
+    farm: Farm, recipe: Write, served: tuple[Path, str], cache: Path, tmp_path: Path
+) -> None:
+    """opkgc has them, and they are gone from where they came from."""
+    folder, url = served
+    places = [folder / "thing.tar.gz", tmp_path / "upstream", tmp_path / "archive"]
+    commit = committed(places[1], {"word": "committed\n"})
+    source = recipe(
+        f'url = "{url}/thing.tar.gz"\nsha256 = "{archive(places[0])}"\n'
+        f'[source.second]\ngit = "file://{places[1]}"\ncommit = "{commit}"\n'
+        f'[source.third]\ndebian = "thing"\nversion = "1.0"\n'
+        f'sha256 = "{source_package(places[2])}"\nmirrors = ["file://{places[2]}"]',
+        step=f"run = '''\ncat ../second/word ../third/thing >> thing\n{COPY}'''",
+    )
+    assert built(source, tmp_path / "one") == "fetched\ncommitted\ndebian\n"
+    for place in places:
+        place.rename(f"{place}.gone")
+    farm.add_worker("--target", "debian-12")
+    assert farm.build([source], tmp_path / "many") == {"thing": "built"}
+    assert packages_in(tmp_path / "many") == packages_in(tmp_path / "one")
+    # What was damaged on its way is not built from.
+    (farm.folder / f"worker0-cache/builder/sources/{commit}-whole.tar").unlink()
+    (kept,) = (farm.folder / "store").glob("*/*-whole.tar")
+    kept.write_bytes(b"damaged")
+    shutil.rmtree(next((farm.folder / "store").glob("*/thing_*.deb")).parent)
+    done = opkgc("build", source, *farm.options(tmp_path / "again"), check=False)
+    assert "the source “second” came damaged from the artifact store" in done.stderr
+    assert farm.build([source], tmp_path / "again") == {"thing": "built"}
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate that is its own authority, for all machines of a farm; the folder with the
+    configuration that names it."""
+    folder.mkdir()
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-days", "2", "-subj",
+         "/CN=farm", "-keyout", folder / "farm.key", "-out", folder / "farm.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    one = f"{{ cert: {folder}/farm.pem, key: {folder}/farm.key }}"
+    (folder / "distributed.yaml").write_text(
+        f"distributed:\n  comm:\n    require-encryption: true\n    tls:\n"
+        f"      ca-file: {folder}/farm.pem\n"
+        + "".join(f"      {role}: {one}\n" for role in ("scheduler", "worker", "client"))
+    )
+    return folder
+
+
+def test_a_farm_asks_for_certificates(
+    farm: Farm, words: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASK_CONFIG", str(certificate(tmp_path / "ours")))
+    farm.start("--protocol", "tls")
+    assert farm.url.startswith("tls://")
+    farm.add_worker("--target", "debian-12")
+    source = words("some")
+    process = farm.begin([source], tmp_path / "out")
+    said, errors = process.communicate(timeout=60)
+    assert [row["status"] for row in results(said)] == ["built"], errors
+    # Others have none, or another one.
+    other = certificate(tmp_path / "other")
+    monkeypatch.setenv("DASK_CONFIG", str(tmp_path / "none"))
+    for argv in (["worker", farm.url], ["build", source, *farm.options(tmp_path / "out")]):
+        done = subprocess.run(
+            [sys.executable, "-m", "builder", *argv], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert f"opkgc: error: {farm.url}: there is no certificate for TLS" in done.stderr
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(other / "farm.pem", other / "farm.key")
+    host, _, port = farm.url.removeprefix("tls://").partition(":")
+    with (
+        socket.create_connection((host, int(port))) as plain,
+        context.wrap_socket(plain) as wrapped,
+        pytest.raises(ssl.SSLError, match=r"(?i)unknown ca"),
+    ):
+        wrapped.recv(1)

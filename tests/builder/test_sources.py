@@ -146,10 +146,9 @@ def test_a_zip_is_unpacked_inside_its_folder_only(recipe: Write, tmp_path: Path)
     assert "unzip failed" in refused(source, tmp_path)
 
 
-def test_a_source_package_of_debian_is_taken_by_name_and_version(
-    recipe: Write, tmp_path: Path
-) -> None:
-    pool = tmp_path / "archive/pool/main/t/thing"
+def source_package(archive: Path) -> str:
+    """Make an archive of Debian with a source package `thing`; the SHA-256 of its .dsc."""
+    pool = archive / "pool/main/t/thing"
     tree = pool / "thing-1.0"
     (tree / "debian/source").mkdir(parents=True)
     (tree / "thing").write_text("debian\n")
@@ -163,7 +162,13 @@ def test_a_source_package_of_debian_is_taken_by_name_and_version(
         " -- M <m@sample.example>  Sun, 01 Mar 2026 12:00:00 +0000\n"
     )
     subprocess.run(["dpkg-source", "-b", tree.name], cwd=pool, check=True, capture_output=True)
-    digest = hashlib.sha256((pool / "thing_1.0.dsc").read_bytes()).hexdigest()
+    return hashlib.sha256((pool / "thing_1.0.dsc").read_bytes()).hexdigest()
+
+
+def test_a_source_package_of_debian_is_taken_by_name_and_version(
+    recipe: Write, tmp_path: Path
+) -> None:
+    digest = source_package(tmp_path / "archive")
     source = recipe(
         f'debian = "thing"\nversion = "1.0"\nsha256 = "{digest}"\n'
         f'mirrors = ["file://{tmp_path}/archive"]'
