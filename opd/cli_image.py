@@ -10,16 +10,20 @@ from pathlib import Path
 
 import click
 
+from opd import diskless, image_tools, kernel, show
 from opd import image as images
-from opd import image_tools, show
 from opd.place import Place
 from opd.settings import JSON, Settings, pass_settings, working
 from opd.work import changing_image, transaction
 from opkg.console import print_json, print_table, say
 from opkg.errors import OpkgError
 from opkg.native import guest
+from opkg.native.system import within
 from opkg.run import attach
 from opkg.target import known_targets
+
+# What a headnode's TFTP server serves.
+_TFTP = "/tftpboot"
 
 
 @click.group("image")
@@ -113,6 +117,49 @@ def image_shell(settings: Settings, name: str, words: Sequence[str]) -> None:
             )
 
 
+@image.command("kernel")
+@click.argument("name", metavar="NAME|DIR")
+@click.option("--version", metavar="V", help="This one; else the default, or the only one.")
+@click.option("--default", is_flag=True, help="Nodes boot it from now on.")
+@click.option("--append", metavar="ARGS", help="What it is told when it boots.")
+@click.option("--netboot", is_flag=True, help="Nodes find it in the headnode's /tftpboot, too.")
+@JSON
+@pass_settings
+def image_kernel(
+    settings: Settings,
+    name: str,
+    version: str | None,
+    append: str | None,
+    *,
+    default: bool,
+    netboot: bool,
+    as_json: bool,
+) -> None:
+    """Choose the kernel that an image boots; without options, list its kernels.
+
+    The kernel comes from a package of the image. Its modules are indexed, its initrd is made, and
+    it gets an entry in systemconfig.conf and in GRUB's menu. The first one becomes the default.
+    """
+    state = settings.open()
+    place, root = images.find(state, name)
+    if version is not None or append is not None or default or netboot:
+        with working(settings, state, []) as work:
+            with changing_image(work, root, place) as opened:
+                chosen = kernel.pick(opened, version, append, default=default, say=work.log)
+            work.say(f"{name}: {chosen.version} is set up")
+            if netboot:
+                served = within(settings.headnode_root, _TFTP)
+                work.say(f"{name}: exporting it to {served}")
+                diskless.export(state, name, served)
+    there = kernel.kernels(root.live)
+    if as_json:
+        print_json(kernel.shown(there))
+    elif there:
+        click.echo(show.kernels(there))
+    else:
+        say(f"{name} has no kernel; a package brings one")
+
+
 @image.command("clone")
 @click.argument("name")
 @click.argument("new")
@@ -145,21 +192,35 @@ def image_diff(settings: Settings, name: str, generation: str | None, *, as_json
 
 
 @image.command("export")
-@click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("name", metavar="NAME|DIR")
+@click.argument("path", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
+@click.option(
+    "--diskless", "as_folder", is_flag=True, help="Write what boots nodes from memory, into FOLDER."
+)
 @JSON
 @pass_settings
-def image_export(settings: Settings, name: str, file: Path, *, as_json: bool) -> None:
-    """Write an image as one file.
+def image_export(
+    settings: Settings, name: str, path: Path, *, as_folder: bool, as_json: bool
+) -> None:
+    """Write an image as one file, or as what boots nodes without a disk.
 
     It is what the end of the file's name says: .squashfs, or a tar archive: .tar, .tar.gz, .tar.xz,
     .tar.zst.
+
+    With --diskless: a kernel and an initramfs that is the image, and for each node that runs it and
+    whose MAC address is known an entry for PXELINUX and for GRUB. TFTP can serve the folder.
     """
-    image_tools.export(settings.open(), name, file)
-    if as_json:
-        print_json({"name": name, "file": file.absolute()})
+    state = settings.open()
+    if as_folder:
+        entries = diskless.export(state, name, path)
     else:
-        say(f"{name}: written to {file}")
+        entries = []
+        image_tools.export(state, name, path)
+    if as_json:
+        more = {"nodes": entries} if as_folder else {}
+        print_json({"name": name, "file": path.absolute(), **more})
+    else:
+        say(f"{name}: written to {path}")
 
 
 @image.command("delete")

@@ -10,6 +10,7 @@ import click
 from rich.filesize import decimal
 
 from opd.image_tools import Facts
+from opd.kernel import Kernel
 from opd.oda import Repository, Transaction
 from opd.place import Place, opkg_of
 from opd.plan import Plan
@@ -154,6 +155,20 @@ def image(facts: Facts) -> str:
         if value
     ]
     return "\n".join([facts.name, *lines])
+
+
+def kernels(there: Sequence[Kernel]) -> str:
+    """The kernels of an image."""
+    lines = []
+    for kernel in there:
+        lines.append(f"{kernel.version}{'  (default)' if kernel.default else ''}")
+        facts = {"kernel": kernel.path}
+        if entry := kernel.entry:
+            facts |= {"label": entry.label, "initrd": entry.initrd or "none", "told": entry.append}
+        else:
+            facts |= {"label": "none: not set up, opd image kernel does that"}
+        lines += [f"  {title:<8}{value}" for title, value in facts.items() if value]
+    return "\n".join(lines)
 
 
 def plan(would: Plan) -> str:

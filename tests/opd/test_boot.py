@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an image boots, as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from opd.boot import SystemConfig, check_arguments, grub_menu
+from opkg.errors import OpkgError
+
+# As older tools left it: a kernel that is gone, one that is there twice, and numbers beyond 9.
+OLD = """\
+# by hand
+[BOOT]
+    ROOTDEV = /dev/sda1
+    defaultboot = Kerrighed (2.6.11)
+    APPEND = quiet
+
+[KERNEL9]
+    PATH = /boot/vmlinuz-6
+    LABEL = six
+    APPEND = debug
+
+[KERNEL10]
+    PATH = /boot/vmlinuz-2.6.11
+    LABEL = Kerrighed (2.6.11)
+
+[KERNEL11]
+    PATH = /boot/vmlinuz-6
+    LABEL = again
+
+[HARDWARE]
+    ORDER = e1000
+"""
+THERE = ("/boot/vmlinuz-6", "/boot/vmlinuz-7")
+
+
+def picked(
+    text: str, version: str = "7", append: str | None = None, *, default: bool = False
+) -> str:
+    config = SystemConfig.parse(text)
+    path, initrd = f"/boot/vmlinuz-{version}", f"/boot/initrd.img-{version}"
+    return config.with_kernel(path, initrd, append, default=default, there=THERE).text
+
+
+def test_an_empty_file_becomes_a_whole_one() -> None:
+    assert picked("") == (
+        "[BOOT]\n    DEFAULTBOOT = vmlinuz-7\n    CONFIGRD = NO\n\n"
+        "[KERNEL0]\n    PATH = /boot/vmlinuz-7\n    LABEL = vmlinuz-7\n"
+        "    INITRD = /boot/initrd.img-7\n"
+    )
+
+
+def test_entries_of_gone_kernels_and_second_ones_go_and_all_else_stays() -> None:
+    assert picked(OLD, append="a=b,c  d") == (
+        "# by hand\n[BOOT]\n    ROOTDEV = /dev/sda1\n    DEFAULTBOOT = vmlinuz-7\n"
+        "    APPEND = quiet\n    CONFIGRD = NO\n\n"
+        "[KERNEL9]\n    PATH = /boot/vmlinuz-6\n    LABEL = six\n    APPEND = debug\n\n"
+        "[HARDWARE]\n    ORDER = e1000\n\n"
+        "[KERNEL10]\n    PATH = /boot/vmlinuz-7\n    LABEL = vmlinuz-7\n"
+        "    INITRD = /boot/initrd.img-7\n    APPEND = a=b,c  d\n"
+    )
+
+
+def test_the_same_again_changes_nothing() -> None:
+    once = picked(OLD, append="a=b c", default=True)
+    assert picked(once, append="a=b c", default=True) == once
+    assert picked(once) == once
+
+
+def test_another_kernel_becomes_the_default_only_where_that_is_asked_for() -> None:
+    once = picked(OLD)
+    assert SystemConfig.parse(picked(once, "6")).default == "vmlinuz-7"
+    told = SystemConfig.parse(picked(once, "6", default=True)).default_entry()
+    assert told is not None
+    assert (told.label, told.append, told.root) == ("six", "quiet debug", "/dev/sda1")
+    emptied = SystemConfig.parse(picked(once, "6", append="", default=True)).default_entry()
+    assert emptied is not None
+    assert emptied.append == "quiet"
+
+
+def test_kernels_are_in_the_order_of_their_numbers() -> None:
+    text = "".join(f"[KERNEL{n}]\nPATH = /boot/vmlinuz-{n}\n" for n in (10, 9, 2))
+    labels = [entry.label for entry in SystemConfig.parse(text).entries()]
+    assert labels == ["vmlinuz-2", "vmlinuz-9", "vmlinuz-10"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["node_id=<HOSTID> a=1", "session_id=1, nb_nodes=4", 'half="open', "two\nlines", "it's", "a\\"],
+)
+def test_what_a_kernel_would_take_otherwise_is_refused(text: str) -> None:
+    with pytest.raises(OpkgError):
+        check_arguments(text)
+
+
+@pytest.mark.parametrize("text", ["", "console=ttyS0,115200 quiet", 'dyndbg="file a.c +p"'])
+def test_what_a_kernel_takes_is_not_refused(text: str) -> None:
+    check_arguments(text)
+
+
+def test_the_menu_of_grub_names_roots_and_keeps_what_others_wrote() -> None:
+    config = SystemConfig.parse(picked("", append='dyndbg="file a.c +p" $x'))
+    menu = grub_menu(config, "menuentry mine {\n}")
+    assert menu.startswith("menuentry mine {\n}\n# BEGIN")
+    assert "root=UUID=$uuid 'dyndbg=file a.c +p' '$x'\n" in menu
+    assert grub_menu(config, menu) == menu
+    rooted = grub_menu(SystemConfig.parse(picked("[BOOT]\nROOTDEV = /dev/sda1\n")), "")
+    assert "    linux /boot/vmlinuz-7 root=/dev/sda1\n    initrd /boot/initrd.img-7\n" in rooted
+    assert "probe" not in rooted
+    own = grub_menu(SystemConfig.parse(picked("", append="root=LABEL=top")), "")
+    assert "    linux /boot/vmlinuz-7 root=LABEL=top\n" in own
