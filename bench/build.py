@@ -23,6 +23,8 @@ from tests.lab.standin import KEY_FILE, standin_repository
 
 RECIPES = int(sys.argv[1]) if len(sys.argv) > 1 else 30
 JOBS = 2
+# So many processes a step of opkgc may run at a time; the peers' get the same.
+CORES = os.cpu_count() or 1
 OPKGC = Path(sys.executable).with_name("opkgc")
 TARGETS = ("debian-12", "demo-rpm-9")
 # What the stand-in is to have for building.
@@ -94,7 +96,8 @@ class Took:
 
 def main() -> None:
     """Measure and print."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {' '.join([sys.executable, *sys.argv])}")
+    print(f"{platform.machine()}, {CORES} cores, {' '.join([sys.executable, *sys.argv])}")
+    print(f"load average {os.getloadavg()[0]:.1f}")
     # One path always, so that a root that was made for an earlier run serves again.
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -173,7 +176,8 @@ def _opkgc(opkgs: list[Path], out: Path) -> Took:
 def _peers(out: Path, work: Path) -> dict[str, float]:
     """dpkg-buildpackage and rpmbuild, on the source packages that opkgc has made."""
     debs = [
-        f"dpkg-source -x {path} /tmp/build/tree; cd /tmp/build/tree; dpkg-buildpackage -us -uc -j1"
+        f"dpkg-source -x {path} /tmp/build/tree; cd /tmp/build/tree; "
+        f"dpkg-buildpackage -us -uc -j{CORES}"
         for path in sorted(out.glob("debian-*/source/*.dsc"))
     ]
     rpms = [
@@ -200,7 +204,7 @@ def _in_root(scripts: list[str], target: str, work: Path, made: str) -> float:
             ["bwrap", "--ro-bind", root, "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp",  # noqa: S108
              "--tmpfs", "/var/tmp",  # noqa: S108
              "--ro-bind", work / "out", work / "out", "--bind", folder, "/tmp/build",  # noqa: S108
-             "--setenv", "JOBS", "1", "--", "bash", "-ec", scripts[number]],
+             "--setenv", "JOBS", str(CORES), "--", "bash", "-ec", scripts[number]],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode or not list(folder.glob(made)):

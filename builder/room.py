@@ -94,6 +94,8 @@ class Room:
         variables = [w for name, value in settings.items() for w in ("--setenv", name, value)]
         line = [
             "bwrap", "--ro-bind", str(self.root), "/", "--dev", "/dev", "--proc", "/proc",
+            # Else it is root's alone, and no step can make a semaphore.
+            "--perms", "1777", "--tmpfs", "/dev/shm",  # noqa: S108 (the room's own)
             "--perms", "1777", "--tmpfs", _TEMPORARY, "--perms", "1777", "--tmpfs", "/var/tmp",  # noqa: S108 (as above)
             "--bind", str(self.work), str(HOME), "--chdir", cwd,
             # Each by name: “all” means a user namespace too, which root cannot have in a chroot.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from opkg.manifest import read_manifest
-from tests.builder.conftest import Write, opkgc
+from tests.builder.conftest import COPY, Write, opkgc
 from tests.builder.written import built, refused, staged
 
 
@@ -168,6 +168,12 @@ install -d "$DESTDIR/usr/share/thing"
     said = staged(recipe(step=step), tmp_path / "work").split()
     assert said[0] != "0"
     assert said[1:] == ["secret"]
+
+
+def test_steps_can_make_semaphores(recipe: Write, tmp_path: Path) -> None:
+    locks = "python3 -c 'import multiprocessing; multiprocessing.Lock()'"
+    source = recipe(step=f"run = '''\n{locks}\n{COPY}'''")
+    assert staged(source, tmp_path / "work") == "here\n"
 
 
 @pytest.mark.slow
