@@ -13,7 +13,7 @@ from string import Template
 
 from builder.deb_writer import changelog, copyright_text, description, relation_fields
 from builder.scripts import recipe_scripts, trigger_script
-from builder.stage import Staged, elf_files
+from builder.stage import Staged, elf_files, kernels
 from builder.steps import Work, as_program, build_requirements
 from opkg.recipe import RecipePackage
 from opkg.resolve import native_version
@@ -106,10 +106,11 @@ def _control(work: Work, staged: tuple[Staged, ...]) -> str:
         "Rules-Requires-Root: no\nStandards-Version: 4.6.2\n"
         + (f"Homepage: {opkg.uri}\n" if opkg.uri else "")
     )
-    return "\n".join([source, *(_stanza(package, work) for package in work.recipe.package)])
+    return "\n".join([source, *(_stanza(entry, work) for entry in staged)])
 
 
-def _stanza(package: RecipePackage, work: Work) -> str:
+def _stanza(entry: Staged, work: Work) -> str:
+    package = entry.package
     relations = relation_fields(
         (kind, relation)
         for kind in Kind
@@ -117,7 +118,7 @@ def _stanza(package: RecipePackage, work: Work) -> str:
     )
     # Other variables of other helpers would be empty, and dpkg-gencontrol say so.
     automatic = ["${shlibs:Depends}"] if package.architecture == "native" else []
-    automatic.append("${misc:Depends}")
+    automatic += ["${misc:Depends}", *kernels(entry, work.target)]
     depends = ", ".join([*filter(None, [relations.pop("Depends", "")]), *automatic])
     fields = {
         "Package": package.name,

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from builder.room import HOME
 from builder.scripts import embedded, recipe_scripts
-from builder.stage import Staged, elf_files
+from builder.stage import Staged, elf_files, kernels
 from builder.steps import Work, as_program, build_requirements
 from builder.text import wrapped
 from opkg.resolve import native_version
@@ -153,6 +153,7 @@ def _package(entry: Staged, work: Work) -> str:
     for kind in Kind:
         relations = package.relations(kind, work.target, opkg.names)
         tags += [(_TAGS[kind], str(relation)) for relation in relations]
+    tags += [("Requires", relation) for relation in kernels(entry, work.target)]
     return (
         f"%package -n {package.name}\n{_tags(tags)}"
         f"%description -n {package.name}\n{_escape(wrapped(package.description))}\n"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,12 @@ from wcmatch import glob
 from opkg.errors import OpkgError
 from opkg.findings import Findings
 from opkg.recipe import Recipe, RecipePackage
+from opkg.target import Target
 from opkg.toml_file import Place, read_toml
 
 _FLAGS = glob.GLOBSTAR | glob.DOTGLOB
+# Modules that no kernel comes with (depmod.d(5)); those it comes with are in `kernel`.
+_MODULE = re.compile(r"(?:/usr)?/lib/modules/([^/]+)/(?:updates|extra)/.+\.ko")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,13 @@ def assign(recipe: Recipe, stage: Path, where: Path) -> tuple[Staged, ...]:
     if faults:
         raise _refusal(faults, where)
     return tuple(_staged(package, owners, stage) for package in recipe.package)
+
+
+def kernels(entry: Staged, target: Target) -> list[str]:
+    """The relations by which a package requires the kernels that it has further modules for."""
+    found = {match[1] for path in entry.files if (match := _MODULE.fullmatch(path))}
+    named = target.distribution.kernel
+    return sorted(named.format(release) for release in found) if named else []
 
 
 def _staged(package: RecipePackage, owners: dict[str, dict[str, str]], stage: Path) -> Staged:

@@ -51,6 +51,7 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     index_compression: tuple[str, ...]
     base: tuple[str, ...] = ()
     build_base: tuple[str, ...] = ()
+    kernel: str = ""
     keyring: str = ""
     rpmdb: str = "/var/lib/rpm"
     mirrors: tuple[str | RpmMirror, ...] = ()
