@@ -70,8 +70,10 @@ def build_root(target: Target, needed: Sequence[Relation], used: Files, say: Say
 
 
 def can_be_made(target: Target) -> bool:
-    """Whether it is known where a target's packages come from."""
-    return bool(target.distribution.build_base and _mirrors(target))
+    """Whether it is known where a target's packages come from: mmdebstrap knows it by itself."""
+    return bool(
+        target.distribution.build_base and (target.family is Family.DEB or _mirrors(target))
+    )
 
 
 def is_emulated(target: Target, registered: Path = _FOREIGN) -> bool:
