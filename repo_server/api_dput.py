@@ -13,20 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from apiflask import APIFlask
-from debian.deb822 import Changes
 
 from opkg.errors import OpkgError
 from opkg.files import sha256_file
-from opkg.target import Family, known_targets
 from repo_server import api_schemas as schemas
-from repo_server import completion, uploads
+from repo_server import completion, deb_changes, uploads
 from repo_server.access import Access
 from repo_server.api_uploads import ProblemError, body
 from repo_server.problems import RefusedError
 from repo_server.repository import FullDiskError, Repository, check_channel, is_full
 from repo_server.tokens import Action
 
-_CHANGES = ".changes"
 _PIECE = 1 << 18
 
 
@@ -44,17 +41,17 @@ def serve(api: APIFlask, repository: Repository, access: Access) -> None:
         uploads.check_name(name)
         inbox = _inbox(repository, owner.id, channel)
         size = _store(inbox / name)
-        if not name.endswith(_CHANGES):
+        if not name.endswith(deb_changes.SUFFIX):
             return {"name": name, "size": size, "generation": None}
         with access.change(Action.UPLOAD, channel, name):
+            files = {name: inbox / name}
             try:
-                files, target = _read(inbox, name)
+                files |= _files(inbox, name)
+                answer = completion.take(repository, channel, "", files, lambda _: None)
             finally:
-                (inbox / name).unlink()
-            answer = completion.take(repository, channel, target, files, lambda _: None)
-            # Taken or refused, nobody needs them any more.
-            for path in files.values():
-                path.unlink(missing_ok=True)
+                # Taken or refused, nobody needs them any more.
+                for path in files.values():
+                    path.unlink(missing_ok=True)
             if answer.problem:
                 raise ProblemError(answer.problem)
             return {"name": name, "size": size, "generation": answer.generation}
@@ -94,36 +91,20 @@ def _store(path: Path) -> int:
     return length
 
 
-def _read(inbox: Path, name: str) -> tuple[dict[str, Path], str]:
-    """The files that a .changes names, which are there and as it says, and their target."""
-    try:
-        changes = Changes((inbox / name).read_bytes())
-        digests = {str(row["name"]): row["sha256"] for row in changes["Checksums-Sha256"]}
-    except (KeyError, ValueError) as error:
-        raise OpkgError("it names no files under Checksums-Sha256", where=name) from error
+def _files(inbox: Path, name: str) -> dict[str, Path]:
+    """The files that a .changes names, which are there and as it says."""
     files = {}
-    for file, digest in digests.items():
-        uploads.check_name(file)
-        path = inbox / file
-        if "/" in file or not path.is_file():
-            raise OpkgError(f"{file} did not come", where=name, hint="send it with the others")
-        if sha256_file(path) != digest:
+    for file in deb_changes.read(inbox / name).files.values():
+        uploads.check_name(file.path)
+        path = inbox / file.path
+        if not path.is_file():
+            raise OpkgError(f"{file.path} did not come", where=name, hint="send it with the others")
+        if sha256_file(path) != file.sha256:
             path.unlink()
             raise OpkgError(
-                f"{file} is not the file that it means", where=name, hint="send all of them again"
+                f"{file.path} is not the file that it means",
+                where=name,
+                hint="send all of them again",
             )
-        files[file] = path
-    return files, _target(str(changes.get("Version", "")), str(changes.get("Distribution", "")))
-
-
-def _target(version: str, distribution: str) -> str:
-    """The target of packages whose version has no tag that says it."""
-    known = {
-        platform: one
-        for platform, one in known_targets().distributions.items()
-        if one.family is Family.DEB
-    }
-    if any(version.endswith(one.tag) for one in known.values()):
-        return ""
-    fitting = [name for name, one in known.items() if distribution in (name, one.suite)]
-    return fitting[0] if fitting else ""
+        files[file.path] = path
+    return files

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What one `add` is given: single packages, and manifests that stand for many."""
+"""What one `add` is given: single packages, and manifests and .changes that stand for many."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from opkg.errors import OpkgError
 from opkg.manifest import Artifact, Manifest, SourceFile, read_manifest
 from opkg.target import Family, Target, known_targets
 from opkg.version import Version
+from repo_server import deb_changes
+from repo_server.package import Companion
 from repo_server.sources import SUFFIX
 
 MANIFEST_FORMAT = 1
@@ -23,46 +25,65 @@ _FAMILIES = {".deb": Family.DEB, SUFFIX: Family.DEB, ".rpm": Family.RPM}
 @dataclass(frozen=True, kw_only=True)
 class Item:
     """A package's file; `target` is the manifest's or the one chosen, `artifact` what the
-    manifest says of it: less of a source package."""
+    manifest or the .changes says of it: less of a source package, and in a .changes."""
 
     path: Path
     family: Family
     target: Target | None
-    artifact: Artifact | SourceFile | None = None
+    artifact: Artifact | SourceFile | Companion | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """All that is taken in together."""
+    """All that is taken in together; `changes` are the .changes."""
 
     items: tuple[Item, ...]
     manifests: tuple[tuple[Path, Manifest], ...]
+    changes: tuple[Path, ...]
 
 
 def read_batch(files: Sequence[Path], chosen: Target | None) -> Batch:
-    """Read the manifests among `files`; `chosen` is the target of the single packages. Raises
-    OpkgError for what is neither a package nor a manifest that fits together."""
+    """Read the manifests and the .changes among `files`; `chosen` is the target of the packages
+    that no manifest names. Raises OpkgError for what is neither a package nor one of them, and for
+    a manifest that does not fit together."""
     items: list[Item] = []
-    manifests = []
+    manifests, changes = [], []
     for path in files:
         if path.suffix == ".json":
             manifest = _manifest(path)
             manifests.append((path, manifest))
             items += _items(path, manifest)
+        elif path.suffix == deb_changes.SUFFIX:
+            changes.append(path)
         else:
             items.append(_single(path, chosen))
-    return Batch(items=tuple(items), manifests=tuple(manifests))
+    # A .changes comes beside a manifest too: that says more.
+    there = {item.path for item in items}
+    for path in changes:
+        items += [item for item in _delivered(path, chosen) if item.path not in there]
+    return Batch(items=tuple(items), manifests=tuple(manifests), changes=tuple(changes))
 
 
 def _single(path: Path, chosen: Target | None) -> Item:
     family = _FAMILIES.get(path.suffix)
     if family is None:
         raise OpkgError(
-            "neither a package nor a manifest",
+            "neither a package nor a manifest or .changes",
             where=str(path),
-            hint=f"name files that end in {', '.join(_FAMILIES)} or .json",
+            hint=f"name files that end in {', '.join(_FAMILIES)}, .changes or .json",
         )
     return Item(path=path, family=family, target=chosen)
+
+
+def _delivered(path: Path, chosen: Target | None) -> list[Item]:
+    """The packages that a .changes names."""
+    delivery = deb_changes.read(path)
+    found = chosen or (known_targets().find(delivery.target) if delivery.target else None)
+    return [
+        Item(path=path.parent / name, family=_FAMILIES[suffix], target=found, artifact=file)
+        for name, file in delivery.files.items()
+        if (suffix := Path(name).suffix) in _FAMILIES
+    ]
 
 
 def _manifest(path: Path) -> Manifest:

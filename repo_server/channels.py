@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, contains_eager
 
 from opkg.errors import OpkgError
 from opkg.target import Target, known_targets
-from repo_server import catalog
+from repo_server import catalog, signers
 from repo_server.publish import Published, publish_within
 from repo_server.repository import Progress, Repository, changing, check_channel
 from repo_server.tables import Content, Offer, OfferedPackage, Placement
@@ -64,7 +64,7 @@ def promote(
             )
         if names:
             offers, placements = _named(session, origin, names, None, published=True)
-        moved = [_promote(session, row, channel) for row in placements]
+        moved = [_promote(repository, session, row, channel) for row in placements]
         for offer in offers:
             _offer(session, offer, channel)
         session.commit()
@@ -220,10 +220,13 @@ def _published(session: Session, table: type[Row], channel: str) -> list[Row]:
     return list(session.scalars(select(table).where(*here).order_by(table.id)))
 
 
-def _promote(session: Session, row: Placement, channel: str) -> Moved | None:
+def _promote(
+    repository: Repository, session: Session, row: Placement, channel: str
+) -> Moved | None:
     """Put a package of one channel into another; None where it is there already."""
     target = known_targets().find(row.target)
     package = catalog.as_package(row.content)
+    signers.admit(repository, session, channel, package)
     catalog.refuse_rival(session, package, channel, target, where=row.channel)
     new = catalog.place(session, package, channel, target)
     return _moved(row, channel) if new else None

@@ -28,6 +28,7 @@ _MODULES = {
     "remove": "repo_server.cli_channels",
     "renew": "repo_server.cli_channels",
     "rollback": "repo_server.cli_channels",
+    "signer": "repo_server.cli_access",
     "token": "repo_server.cli_access",
     "upload": "repo_server.cli_access",
 }
@@ -87,9 +88,9 @@ def add(
 ) -> None:
     """Take packages into a channel, all or none.
 
-    FILE is a .deb or .rpm, MANIFEST a manifest.json that opkgc build wrote: it brings all the
-    packages that it names. RPMs are signed on the way in. Clients see what was added after
-    `opkg-repo publish`.
+    FILE is a .deb, .rpm or .dsc, or a .changes; MANIFEST is a manifest.json that opkgc build wrote.
+    These two bring all the packages that they name. RPMs are signed on the way in. Clients see
+    what was added after `opkg-repo publish`.
     """
     chosen: Target | None = known_targets().find(target) if target else None
     added = intake.add(open_repository(directory), channel, files, chosen, say)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,10 +13,12 @@ import click
 
 from opkg.console import print_json, print_table, say
 from opkg.errors import OpkgError
-from repo_server import audit, tokens
+from repo_server import audit, signers, tokens
 from repo_server.cli_options import DIRECTORY, FOLDER, JSON
 from repo_server.client import Client
 from repo_server.repository import open_repository
+
+_CHANNEL = click.option("--channel", required=True, metavar="C", help="The channel.")
 
 
 @click.group()
@@ -142,7 +146,75 @@ def upload(
     say(f"generation {done['generation']} shows them")
 
 
-COMMANDS = (token, audit_, upload)
+@click.group()
+def signer() -> None:
+    """Say whose packages a channel takes: a list of maintainers' keys.
+
+    A channel without a list takes packages of everybody who may add some. Into one that has a list
+    come only RPMs that one of its keys signed, and debs that a .changes names which one signed.
+    """
+
+
+@signer.command("add")
+@DIRECTORY
+@click.argument("files", metavar="KEY...", nargs=-1, required=True, type=FOLDER)
+@_CHANNEL
+@JSON
+def add_signer(directory: Path, files: tuple[Path, ...], channel: str, as_json: bool) -> None:
+    """Put OpenPGP keys on a channel's list.
+
+    KEY is a file with public keys, as gpg --export writes it. What is in the channel stays there.
+    """
+    repository = open_repository(directory)
+    added = [one for file in files for one in signers.add(repository, channel, file)]
+    for one in added:
+        audit.note(repository, _user(), "signer add", channel=channel, detail=one.key.fingerprint)
+    _show_signers(added, as_json)
+
+
+@signer.command("list")
+@DIRECTORY
+@JSON
+def list_signers(directory: Path, as_json: bool) -> None:
+    """List the keys of all channels."""
+    _show_signers(signers.listed(open_repository(directory)), as_json)
+
+
+@signer.command("remove")
+@DIRECTORY
+@click.argument("fingerprint")
+@_CHANNEL
+def remove_signer(directory: Path, fingerprint: str, channel: str) -> None:
+    """Take a key off a channel's list.
+
+    What it signed stays in the channel. Without any key the channel takes packages of everybody.
+    """
+    repository = open_repository(directory)
+    left = signers.remove(repository, channel, fingerprint)
+    audit.note(repository, _user(), "signer remove", channel=channel, detail=fingerprint)
+    if not left:
+        say(f"that was the last key: the channel {channel} takes packages of everybody now")
+
+
+COMMANDS = (token, audit_, upload, signer)
+
+
+def _show_signers(found: Sequence[signers.Signer], as_json: bool) -> None:
+    if as_json:
+        print_json([{"channel": one.channel, **asdict(one.key)} for one in found])
+        return
+    print_table(
+        ["CHANNEL", "FINGERPRINT", "OF", "STATE"],
+        [
+            [
+                one.channel,
+                one.key.fingerprint,
+                one.key.name,
+                "" if one.key.good else "expired or revoked",
+            ]
+            for one in found
+        ],
+    )
 
 
 def _actions(text: str) -> list[tokens.Action]:

@@ -14,6 +14,7 @@ import requests
 from opkg.errors import OpkgError
 from opkg.files import sha256_file
 from opkg.manifest import read_manifest
+from repo_server import deb_changes
 from repo_server.repository import Progress
 
 PIECE = 8 << 20
@@ -23,12 +24,14 @@ _TIMEOUT = (30, 900)
 
 
 def named(files: Sequence[Path]) -> dict[str, Path]:
-    """The files to send, by their names: manifests with what they name, each in a folder, and
-    single files. Raises OpkgError."""
+    """The files to send, by their names: manifests with what they name, each in a folder, .changes
+    with what they name, and single files. Raises OpkgError."""
     found: dict[str, Path] = {}
     for number, path in enumerate(files, 1):
         if not path.is_file():
             raise OpkgError("there is no such file", where=str(path))
+        if path.suffix == deb_changes.SUFFIX:
+            found |= {name: path.parent / name for name in deb_changes.read(path).files}
         if path.suffix != ".json":
             found[path.name] = path
             continue

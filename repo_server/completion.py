@@ -25,7 +25,7 @@ from opkg.document import decode, encode
 from opkg.errors import OpkgError
 from opkg.files import locked, write_atomic
 from opkg.target import known_targets
-from repo_server import garbage, intake, uploads
+from repo_server import deb_changes, garbage, intake, uploads
 from repo_server.batch import read_batch
 from repo_server.intake import Added, Staged
 from repo_server.package import Package
@@ -40,12 +40,13 @@ _log = logging.getLogger(__name__)
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     """Packages that were read and wait to be published: the paths of what was given, and what was
-    read, by paths."""
+    read, and who vouched for it, by paths."""
 
     channel: str
     target: str
     files: tuple[str, ...]
     packages: dict[str, Package]
+    vouchers: dict[str, str]
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +118,8 @@ def take(
                 os.link(path, inbox / name)
             chosen = known_targets().find(target) if target else None
             given = _given(inbox, list(files))
-            staged = intake.stage(repository, read_batch(given, chosen), folder / "staged")
+            batch = read_batch(given, chosen)
+            staged = intake.stage(repository, channel, batch, folder / "staged")
         except OpkgError as error:
             return Answer(problem=problem_of(error, repository, str(inbox)))
         ticket = Ticket(
@@ -125,6 +127,7 @@ def take(
             target=target,
             files=tuple(str(path) for path in given),
             packages={str(path): package for path, package in staged.packages.items()},
+            vouchers={str(path): name for path, name in staged.vouchers.items()},
         )
         write_atomic(folder / _TICKET, encode(ticket), mode=0o600)
         with locked(uploads.folder(repository) / ".turn"):
@@ -143,16 +146,16 @@ def _batch_folder(repository: Repository) -> Iterator[Path]:
 
 
 def _given(inbox: Path, names: Sequence[str]) -> list[Path]:
-    """What `add` would be given: manifests, and packages that none of them names."""
+    """What `add` would be given: manifests, .changes, and packages that none of them names."""
     paths = [inbox / name for name in names]
-    manifests = [path for path in paths if path.suffix == ".json"]
+    manifests = [path for path in paths if path.suffix in (".json", deb_changes.SUFFIX)]
     brought = {item.path for item in read_batch(manifests, None).items}
     kinds = (".deb", ".rpm", ".dsc")
     packages = [path for path in paths if path.suffix in kinds and path not in brought]
     if not manifests and not packages:
         raise OpkgError(
             "there is no package and no manifest among these files",
-            hint="names end in .deb, .rpm, .dsc or .json",
+            hint="names end in .deb, .rpm, .dsc, .changes or .json",
         )
     return manifests + packages
 
@@ -210,4 +213,5 @@ def _staged(turn: Turn) -> Staged:
         batch=read_batch([Path(file) for file in turn.ticket.files], chosen),
         folder=turn.folder / "staged",
         packages={Path(path): package for path, package in turn.ticket.packages.items()},
+        vouchers={Path(path): name for path, name in turn.ticket.vouchers.items()},
     )

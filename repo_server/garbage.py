@@ -30,6 +30,7 @@ from repo_server.tables import (
     Offer,
     OfferedPackage,
     Placement,
+    Vouch,
 )
 
 _PLAIN = {"synchronize_session": False}
@@ -129,7 +130,7 @@ def _forget(session: Session, oldest: int) -> None:
     session.execute(delete(OfferedPackage).where(~known), execution_options=_PLAIN)
     unplaced = Content.sha256.not_in(select(Placement.sha256))
     lost = select(Content.sha256).where(unplaced)
-    for owner in (Fragment.sha256, OfferedPackage.sha256, CompanionFile.package):
+    for owner in (Fragment.sha256, OfferedPackage.sha256, CompanionFile.package, Vouch.sha256):
         query = delete(owner.class_).where(owner.in_(lost))
         session.execute(query, execution_options=_PLAIN)
     session.execute(delete(Content).where(unplaced), execution_options=_PLAIN)

@@ -14,7 +14,7 @@ from opkg.errors import IntegrityError, OpkgError
 from opkg.files import sha256_file
 from opkg.manifest import Artifact, SourceFile
 from opkg.target import Family, Target, known_targets
-from repo_server import catalog, debs, rpms, sources
+from repo_server import catalog, debs, rpms, signers, sources
 from repo_server.batch import Batch, Item, read_batch
 from repo_server.draft import flush_all
 from repo_server.package import Companion, Package, target_of
@@ -45,11 +45,13 @@ class Added:
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """A batch whose packages are in a `folder`, by the digests that they came with, and read."""
+    """A batch whose packages are in a `folder`, by the digests that they came with, and read;
+    `vouchers` are the fingerprints of the keys that signed them, if the channel asks for that."""
 
     batch: Batch
     folder: Path
     packages: Mapping[Path, Package]
+    vouchers: Mapping[Path, str]
 
 
 def add(
@@ -69,21 +71,27 @@ def add(
     batch = read_batch(files, chosen)
     with changing(repository, progress) as session:
         progress(f"reading {len(batch.items)} packages …")
-        staged = stage(repository, batch, repository.staging, session)
+        staged = stage(repository, channel, batch, repository.staging, session)
         added = take_in(repository, session, channel, staged)
         session.commit()
     return added
 
 
 def stage(
-    repository: Repository, batch: Batch, folder: Path, session: Session | None = None
+    repository: Repository,
+    channel: str,
+    batch: Batch,
+    folder: Path,
+    session: Session | None = None,
 ) -> Staged:
-    """Copy the packages of a batch into `folder`, sign those that need it, and read them; with
-    a `session`, only those that the catalog does not have. Raises OpkgError."""
+    """Copy the packages of a batch into `folder`, check that maintainers of the channel signed
+    them, if it asks for that, sign those that need it, and read them; with a `session`, only those
+    that the catalog does not have. Raises OpkgError."""
     folder.mkdir(mode=0o700)
     digests = {
-        item.path: _copy(item.path, folder, item.artifact, "its manifest") for item in batch.items
+        item.path: _copy(item.path, folder, item.artifact, _namer(item)) for item in batch.items
     }
+    vouchers = signers.vouchers(repository, channel, batch, digests, folder)
     packages: dict[str, Package] = {}
     fresh: dict[str, Item] = {}
     for item in batch.items:
@@ -94,11 +102,12 @@ def stage(
             (folder / digest).unlink(missing_ok=True)
         else:
             fresh[digest] = item
-    packages |= _read(repository, folder, fresh)
+    packages |= _read(repository, folder, fresh, anew=bool(vouchers))
     return Staged(
         batch=batch,
         folder=folder,
         packages={path: packages[digest] for path, digest in digests.items()},
+        vouchers=vouchers,
     )
 
 
@@ -117,10 +126,18 @@ def take_in(repository: Repository, session: Session, channel: str, staged: Stag
         path: known.get(package.source_sha256, package) for path, package in staged.packages.items()
     }
     items = staged.batch.items
+    for path, fingerprint in staged.vouchers.items():
+        signers.note(session, packages[path], fingerprint)
+    for package in packages.values():
+        signers.admit(repository, session, channel, package)
     added = [_place(session, channel, item, packages[item.path]) for item in items]
     _offer(session, channel, staged.batch, packages)
     _fill_pool(repository, staged.folder, packages.values())
     return added
+
+
+def _namer(item: Item) -> str:
+    return "its .changes" if isinstance(item.artifact, Companion) else "its manifest"
 
 
 def _copy(
@@ -151,9 +168,11 @@ def _copy(
     return found
 
 
-def _read(repository: Repository, folder: Path, fresh: Mapping[str, Item]) -> dict[str, Package]:
+def _read(
+    repository: Repository, folder: Path, fresh: Mapping[str, Item], *, anew: bool
+) -> dict[str, Package]:
     """Read the staged copies of packages that are new, by their digests as they came. RPMs are
-    signed first."""
+    signed first, or `anew`."""
     names = {
         folder / digest: str(item.path)
         for digest, item in fresh.items()
@@ -162,7 +181,7 @@ def _read(repository: Repository, folder: Path, fresh: Mapping[str, Item]) -> di
     if names:
         keys = repository.keys
         rpms.check_digests(names, folder / "rpm")
-        rpms.sign(names, keys)
+        rpms.sign(names, keys, anew=anew)
         rpms.verify(names, keys.files, repository.private / f"rpm-{keys.fingerprints[-1]}")
     packages = {}
     for digest, item in fresh.items():

@@ -13,9 +13,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pysequoia import ArmorKind, PySigner, SignatureMode, Tsk, armor, sign
 
@@ -168,14 +170,114 @@ def verifier(key: Path) -> Iterator[Verifier]:
         yield Verifier(keyring=plain)
 
 
+class Signature(Enum):
+    """What became of checking one, and why nobody need believe it."""
+
+    GOOD = "good"
+    NONE = "it carries no signature"
+    UNKNOWN = "no key of that list signed it"
+    EXPIRED = "the key that signed it has expired"
+    REVOKED = "the key that signed it is revoked"
+    BAD = "its signature does not hold"
+
+
+# What gpgv says of them (GnuPG's doc/DETAILS), the worst first.
+_STATUS = {
+    "BADSIG": Signature.BAD,
+    "REVKEYSIG": Signature.REVOKED,
+    "EXPKEYSIG": Signature.EXPIRED,
+    "EXPSIG": Signature.EXPIRED,
+    "GOODSIG": Signature.GOOD,
+    "NO_PUBKEY": Signature.UNKNOWN,
+    "ERRSIG": Signature.BAD,
+}
+
+
+def check_signature(
+    keys: Sequence[Path], document: bytes, signature: bytes | None = None
+) -> tuple[Signature, str, bytes]:
+    """Check the signature inside a document, or one beside it, by the keys in binary files. Gives
+    what it is, the fingerprint of the key that made it, and what it signs: the last two for a
+    good one alone."""
+    with tempfile.TemporaryDirectory(prefix="opkg-", dir="/tmp") as name:
+        folder = Path(name)
+        (folder / "document").write_bytes(document)
+        files = ["document"]
+        if signature is not None:
+            (folder / "signature").write_bytes(signature)
+            files.insert(0, "signature")
+        rings = [word for key in keys for word in ("--keyring", str(key))]
+        options = ("--weak-digest", "SHA1", "--status-fd", "1", "--output", "text")
+        told = run(["gpgv", *rings, *options, *files], cwd=folder, check=False).stdout
+        lines = [line.split()[1:] for line in told.splitlines() if line.startswith("[GNUPG:] ")]
+        words = {line[0] for line in lines}
+        found = next((_STATUS[word] for word in _STATUS if word in words), Signature.NONE)
+        if found is not Signature.GOOD:
+            return found, "", b""
+        # Its last word is the fingerprint of the whole key, not of a part that signs.
+        fingerprint = next(line[-1] for line in lines if line[0] == "VALIDSIG")
+        text = (folder / "text").read_bytes() if signature is None else document
+    return found, fingerprint, text
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicKey:
+    """An OpenPGP key as somebody gave it: whom it names, and when it ends (ISO 8601), if it
+    does; `good` is false for one that ended or was revoked."""
+
+    fingerprint: str
+    name: str
+    expires: str
+    good: bool
+
+
+def take_keys(file: Path, folder: Path) -> list[PublicKey]:
+    """Write the public keys in a file, armored or not, into `folder` as FINGERPRINT.gpg. Raises
+    OpkgError where there are none."""
+    with _gnupg() as home:
+        _take(home, file)
+        found = _described(_gpg(home, "--with-colons", "--list-keys"))
+        folder.mkdir(parents=True, exist_ok=True)
+        for key in found:
+            fresh = home / key.fingerprint
+            _gpg(home, "--output", str(fresh), "--export", key.fingerprint)
+            write_atomic(folder / f"{key.fingerprint}.gpg", fresh.read_bytes())
+    return found
+
+
+def describe_keys(files: Sequence[Path]) -> list[PublicKey]:
+    """What is in such files."""
+    with _gnupg() as home:
+        return _described(_gpg(home, "--with-colons", "--show-keys", *map(str, files)))
+
+
+def _described(listing: str) -> list[PublicKey]:
+    """The keys in what gpg lists with colons (GnuPG's doc/DETAILS)."""
+    found: list[dict[str, Any]] = []
+    for line in listing.splitlines():
+        row = line.split(":")
+        if row[0] == "pub":
+            ends = datetime.fromtimestamp(int(row[6]), UTC).isoformat() if row[6] else ""
+            found.append({"name": "", "expires": ends, "good": row[1] not in ("e", "r", "i", "d")})
+        elif row[0] == "fpr":
+            found[-1].setdefault("fingerprint", row[9])
+        elif row[0] == "uid" and not found[-1]["name"]:
+            found[-1]["name"] = row[9]
+    return [PublicKey(**key) for key in found]
+
+
 def armored(path: Path) -> bytes:
     """The OpenPGP public keys in a file, armored whether they were or not. Raises OpkgError where
     there are none."""
     with _gnupg() as home:
-        try:
-            _gpg(home, "--import", str(path))
-        except CommandError as error:
-            raise OpkgError(
-                "holds no OpenPGP keys", where=str(path), hint="gpg --export writes such a file"
-            ) from error
+        _take(home, path)
         return _gpg(home, "--armor", "--export").encode()
+
+
+def _take(home: Path, path: Path) -> None:
+    try:
+        _gpg(home, "--import", str(path))
+    except CommandError as error:
+        raise OpkgError(
+            "holds no OpenPGP keys", where=str(path), hint="gpg --export writes such a file"
+        ) from error

@@ -70,6 +70,11 @@ class Repository:
         return self.private / "tuf"
 
     @property
+    def signers(self) -> Path:
+        """Maintainers' keys, a folder for each channel that has a list of them."""
+        return self.directory / "signers"
+
+    @property
     def pool(self) -> Path:
         """Every package once, as `<ab>/<sha256>`."""
         return self.directory / "pool"

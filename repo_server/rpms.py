@@ -4,7 +4,6 @@ read (repodata/, as createrepo_c makes it)."""
 
 from __future__ import annotations
 
-import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -22,6 +21,7 @@ from repo_server.draft import Digest, Draft, measure
 from repo_server.forms import PLAIN, joined, member
 from repo_server.openpgp import Keyring
 from repo_server.package import SOURCE, Package, check_words
+from repo_server.rpm_file import damaged, refuse_bomb
 
 # The three lists of a repository: root element and namespaces.
 LISTS = {
@@ -38,15 +38,6 @@ SOURCES = "source"
 
 Parts = Iterator[bytes]
 
-# https://rpm-software-management.github.io/rpm/manual/format_v4.html: a lead, then two headers,
-# the second at a multiple of 8, each with an introduction and entries of 16 bytes before its data.
-_LEAD = 96
-_MAGIC = bytes.fromhex("8eade801")
-_INTRO = struct.Struct(">4s4xII")
-_ENTRY = 16
-# A kernel with all of its modules has headers of about 5 MB.
-_LARGEST = 64 << 20
-
 # Files that one call of rpmkeys takes: well below the limit for a command line.
 _BATCH = 1000
 
@@ -56,7 +47,7 @@ def check_digests(paths: Mapping[Path, str], folder: Path) -> None:
     them: whoever signs makes digests anew, right ones of wrong bytes too. `folder` is where rpm may
     keep a database. Raises IntegrityError for the first that fails."""
     for path, where in paths.items():
-        _refuse_bomb(path, where)
+        refuse_bomb(path, where)
     rpmkeys = ["rpmkeys", "--dbpath", str(folder.absolute()), "--nosignature"]
     files = list(paths)
     for start in range(0, len(files), _BATCH):
@@ -64,36 +55,22 @@ def check_digests(paths: Mapping[Path, str], folder: Path) -> None:
         done = run([*rpmkeys, "--define", "_pkgverify_level digest", "-K", *batch], check=False)
         for path in batch if done.status else ():
             if f"{path}: digests OK" not in done.stdout:
-                raise _damaged(paths[path], "its digests do not fit")
+                raise damaged(paths[path], "its digests do not fit")
 
 
-def _refuse_bomb(path: Path, where: str) -> None:
-    """Raise IntegrityError where a package's headers, which are read whole, claim to be longer than
-    those of any package are, or than the file."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        place = _LEAD
-        for _ in ("signature", "main"):
-            file.seek(place)
-            magic, entries, length = _INTRO.unpack(file.read(_INTRO.size).ljust(_INTRO.size))
-            place += _INTRO.size + entries * _ENTRY + length
-            if magic != _MAGIC or place > min(size, _LARGEST):
-                raise _damaged(where, "its headers are none, or too long")
-            place += -place % 8
-
-
-def sign(paths: Mapping[Path, str], keys: Keyring) -> None:
-    """Sign the packages that carry no signature, in place; the values of `paths` are how the
-    operator calls them. Raises IntegrityError for a file whose headers cannot be read."""
+def sign(paths: Mapping[Path, str], keys: Keyring, *, anew: bool = False) -> None:
+    """Sign the packages that carry no signature, or `anew` all of them, in place; the values of
+    `paths` are how the operator calls them. Raises IntegrityError for a file whose headers cannot
+    be read."""
     signer = None
     for path, where in paths.items():
         try:
-            if not rpm_rs.PackageMetadata.open(str(path)).signatures():
+            if anew or not rpm_rs.PackageMetadata.open(str(path)).signatures():
                 # rpm_rs, not rpmsign: 7 ms a package instead of 23, and no process.
                 signer = signer or rpm_rs.Signer(keys.secret.encode())
                 rpm_rs.Package.resign_in_place(str(path), signer)
         except (RuntimeError, ValueError, OSError) as error:
-            raise _damaged(where, str(error)) from error
+            raise damaged(where, str(error)) from error
 
 
 def verify(paths: Mapping[Path, str], keys: Sequence[Path], folder: Path) -> None:
@@ -121,13 +98,7 @@ def verify(paths: Mapping[Path, str], keys: Sequence[Path], folder: Path) -> Non
                     where=paths[path],
                     hint="add the unsigned package, or take the signature off: rpmsign --delsign",
                 )
-            raise _damaged(paths[path], "its digests do not fit")
-
-
-def _damaged(where: str, reason: str) -> IntegrityError:
-    return IntegrityError(
-        f"not a whole RPM package: {reason}", where=where, hint="copy or build it again"
-    )
+            raise damaged(paths[path], "its digests do not fit")
 
 
 def read_rpm(path: Path, source_sha256: str, *, where: str) -> Package:
@@ -137,7 +108,7 @@ def read_rpm(path: Path, source_sha256: str, *, where: str) -> Package:
             str(path), checksum_type=createrepo_c.SHA256, changelog_limit=CHANGELOG_ENTRIES
         )
     except createrepo_c.CreaterepoCError as error:
-        raise _damaged(where, str(error)) from error
+        raise damaged(where, str(error)) from error
     if found.arch == "nosrc":
         raise OpkgError(
             "a source package without all of its sources",

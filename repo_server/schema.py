@@ -12,7 +12,7 @@ from opkg.errors import OpkgError
 from repo_server.tables import Base
 
 # The last of repo_server/migrations/versions.
-TODAY = "0002"
+TODAY = "0003"
 # What the first catalogs, which were all of SQLite, had as user_version: the steps start there.
 _FIRST = 2
 

@@ -64,6 +64,14 @@ class Fragment(Base):
     text: Mapped[str]
 
 
+class Vouch(Base):
+    """A maintainer's key, by its fingerprint, signed a package that came in."""
+
+    __tablename__ = "vouches"
+    sha256: Mapped[str] = mapped_column(ForeignKey(Content.sha256), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+
+
 class Placement(Base):
     """A package is in a channel, for a target (its full name)."""
 

@@ -257,7 +257,7 @@ class Repo:
     def run(self, command: str, *arguments: str | Path, status: int = 0) -> tuple[str, str]:
         """Run a command to its end, expect its exit status, and return what it said."""
         # Of a group of commands, the folder comes after the second word.
-        place = 1 if command in ("advisory", "token") else 0
+        place = 1 if command in ("advisory", "signer", "token") else 0
         words = [*arguments[:place], self.directory, *arguments[place:]]
         done = forked("repo_server", command, *words)
         assert done.returncode == status, done.stdout + done.stderr
