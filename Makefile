@@ -13,7 +13,8 @@ PACKAGES := python3-venv python3-rpm rpm createrepo-c dnf zypper mmdebstrap bubb
             dpkg-dev apt-utils xz-utils zstd rsync curl wget openssh-server openssh-client git \
             debian-archive-keyring debhelper dh-python debugedit elfutils lintian rpmlint unzip \
             iproute2 squashfs-tools chromium build-essential qemu-system-x86 postgresql dput-ng \
-            nginx-light openssl libarchive-tools grub-common
+            nginx-light openssl libarchive-tools grub-common grub-pc-bin fdisk \
+            e2fsprogs
 
 help: ## say what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'

@@ -15,8 +15,8 @@ _BOOT = "BOOT"
 _HEADER = re.compile(r"\s*\[([^\]]+)\]\s*")
 _NUMBERED = re.compile(r"KERNEL([0-9]+)")
 # Around our lines in GRUB's custom.cfg, which others write to as well.
-_BEGIN, _END = "# BEGIN OPKG kernels", "# END OPKG kernels"
-_BLOCK = re.compile(rf"^{_BEGIN}$.*?^{_END}$\n?", re.MULTILINE | re.DOTALL)
+_OURS = "kernels"
+_BLOCK = re.compile(r"^# BEGIN OPKG (\S+)$.*?^# END OPKG \1$\n?", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +123,13 @@ class SystemConfig:
             kernel = kernel.having(key, value)
         return kept._having(kernel)
 
+    def with_root(self, device: str) -> SystemConfig:
+        """It with this root device for every kernel."""
+        changed = self._having(self._section(_BOOT).having("ROOTDEV", device))
+        for kernel in changed._kernels():
+            changed = changed._having(kernel.having("ROOTDEV", ""))
+        return changed
+
     def _kernels(self) -> list[_Section]:
         found = [each for each in self.sections if _NUMBERED.fullmatch(each.name)]
         return sorted(found, key=lambda each: int(each.name.removeprefix("KERNEL")))
@@ -177,8 +184,16 @@ def check_arguments(text: str) -> None:
 
 def grub_menu(config: SystemConfig, old: str) -> str:
     """GRUB's custom.cfg (GNU GRUB Manual, 6.1): what `old` has of others, and an entry for each
-    kernel. Where no root device is known, it is the file system that the kernel is on."""
-    lines = [_BEGIN, f"set default={shlex.quote(config.default)}"]
+    kernel. Where no root device is known, it is the file system that the kernel is on. Marked lines
+    of others that are entries for just these kernels go."""
+    labels = {entry.label for entry in config.entries()}
+
+    def kept(block: re.Match[str]) -> str:
+        found = re.findall(r"^menuentry .*--id (\S+) ", block[0], re.MULTILINE)
+        same = bool(found) and labels.issuperset(label.strip("\"'") for label in found)
+        return "" if same or block[1] == _OURS else block[0]
+
+    lines = [f"# BEGIN OPKG {_OURS}", f"set default={shlex.quote(config.default)}"]
     for entry in config.entries():
         lines += [
             f"menuentry {shlex.quote(entry.label)} --id {shlex.quote(entry.label)} {{",
@@ -186,10 +201,10 @@ def grub_menu(config: SystemConfig, old: str) -> str:
             *_grub_linux(entry),
             "}",
         ]
-    kept = _BLOCK.sub("", old)
-    if kept and not kept.endswith("\n"):
-        kept += "\n"
-    return kept + "".join(f"{line}\n" for line in (*lines, _END))
+    rest = _BLOCK.sub(kept, old)
+    if rest and not rest.endswith("\n"):
+        rest += "\n"
+    return rest + "".join(f"{line}\n" for line in (*lines, f"# END OPKG {_OURS}"))
 
 
 def _grub_linux(entry: Entry) -> list[str]:

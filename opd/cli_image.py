@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from opd import diskless, image_tools, kernel, show
+from opd import disk, disk_image, diskless, image_tools, kernel, show
 from opd import image as images
 from opd.place import Place
 from opd.settings import JSON, Settings, pass_settings, working
@@ -43,6 +43,10 @@ def image() -> None:
     type=click.File(),
     help="A file that names further packages, one a line.",
 )
+@click.option(
+    "--disk", "disk_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+    help="How its nodes' disks are divided: a file as OSCAR had them.",
+)  # fmt: skip
 @JSON
 @pass_settings
 def image_create(
@@ -50,6 +54,7 @@ def image_create(
     name: str,
     target: str,
     package_file: Iterator[str] | None,
+    disk_file: Path | None,
     *,
     as_json: bool,
 ) -> None:
@@ -57,9 +62,13 @@ def image_create(
     state = settings.open()
     lines = (line.partition("#")[0].strip() for line in package_file or ())
     found = known_targets().find(target)
+    if disk_file:
+        disk.read(disk_file)
+    layout = disk_file.read_text() if disk_file else ""
     with working(settings, state, []) as work:
         work.say(f"{name}: making an image of {found.name}")
-        place = images.create(state, name, found, [line for line in lines if line], work.log)
+        named = [line for line in lines if line]
+        place = images.create(state, name, found, named, work.log, layout)
     _tell(place, as_json=as_json)
 
 
@@ -205,7 +214,7 @@ def image_export(
     """Write an image as one file, or as what boots nodes without a disk.
 
     It is what the end of the file's name says: .squashfs, or a tar archive: .tar, .tar.gz, .tar.xz,
-    .tar.zst.
+    .tar.zst; or .img, the content of a disk that a PC boots.
 
     With --diskless: a kernel and an initramfs that is the image, and for each node that runs it and
     whose MAC address is known an entry for PXELINUX and for GRUB. TFTP can serve the folder.
@@ -215,7 +224,7 @@ def image_export(
         entries = diskless.export(state, name, path)
     else:
         entries = []
-        image_tools.export(state, name, path)
+        (disk_image if path.suffix == ".img" else image_tools).export(state, name, path)
     if as_json:
         more = {"nodes": entries} if as_folder else {}
         print_json({"name": name, "file": path.absolute(), **more})

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from opd.disk import LAYOUT
 from opd.oda import Image, now
 from opd.place import HEADNODE, Place, image_place
 from opd.state import State
 from opkg.errors import OpkgError
-from opkg.files import locked, point
+from opkg.files import locked, point, write_atomic
 from opkg.native import layers
 from opkg.native.make_root import make_root
 from opkg.native.mounts import (
@@ -25,6 +26,7 @@ from opkg.native.mounts import (
     overlay,
     remove_tree,
 )
+from opkg.native.system import within
 from opkg.run import run
 from opkg.target import Target, known_targets
 
@@ -148,9 +150,11 @@ def check_new_name(state: State, name: str) -> None:
         raise OpkgError(f"there is an image named {name} already", hint="choose another name")
 
 
-def create(state: State, name: str, target: Target, packages: Sequence[str], say: Say) -> Place:
-    """Make an image of the target's distribution, from its mirrors. Raises OpkgError; then there
-    is no image of that name, as before."""
+def create(
+    state: State, name: str, target: Target, packages: Sequence[str], say: Say, disk: str = ""
+) -> Place:
+    """Make an image of the target's distribution, from its mirrors. `disk` is the text of its
+    layout, if it has one. Raises OpkgError; then there is no image of that name, as before."""
     check_new_name(state, name)
     image = Managed(state.images / name)
     remove_tree(image.top)
@@ -160,6 +164,8 @@ def create(state: State, name: str, target: Target, packages: Sequence[str], say
     place = image_place(name, tree, target)
     try:
         make_root(place, packages, session=state.sessions / name, say=say)
+        if disk:
+            write_atomic(within(tree, LAYOUT), disk)
         image.publish(tree)
         image.scratch.rmdir()
     except BaseException:

@@ -110,3 +110,12 @@ def test_the_menu_of_grub_names_roots_and_keeps_what_others_wrote() -> None:
     assert "probe" not in rooted
     own = grub_menu(SystemConfig.parse(picked("", append="root=LABEL=top")), "")
     assert "    linux /boot/vmlinuz-7 root=LABEL=top\n" in own
+
+
+def test_entries_of_others_for_the_same_kernels_go() -> None:
+    config = SystemConfig.parse(picked(""))
+    other = (
+        '# BEGIN OPKG one\nset default="{0}"\nmenuentry "{0}" --id "{0}" {{\n}}\n# END OPKG one\n'
+    )
+    assert "OPKG one" not in grub_menu(config, other.format("vmlinuz-7"))
+    assert grub_menu(config, other.format("memtest")).startswith(other.format("memtest"))

@@ -23,8 +23,7 @@ MARKER = """
 mkdir -p /etc/systemd/system/multi-user.target.wants
 cat > /etc/systemd/system/marker.service <<END
 [Unit]
-Wants=network-online.target
-After=network-online.target
+After=swap.target
 [Service]
 Type=oneshot
 ExecStart=/usr/local/sbin/marker
@@ -33,13 +32,23 @@ END
 cat > /usr/local/sbin/marker <<END
 #!/bin/sh
 modprobe squashfs
+if grep -q ' ip=' /proc/cmdline; then
+    until grep -q 10.8.0.1 /proc/net/fib_trie; do sleep 0.2; done
+fi
 echo "@ \\$(uname -n) \\$(uname -r) \\$(grep -o squashfs /proc/filesystems)" \\
-    "\\$(grep -om1 10.8.0.1 /proc/net/fib_trie) @"
+    "\\$(grep -om1 10.8.0.1 /proc/net/fib_trie)" \\
+    "\\$(grep -c partition /proc/swaps) \\$(grep -c ' /boot ext3 ' /proc/mounts) @"
 systemctl --force --force poweroff
 END
 chmod +x /usr/local/sbin/marker
 ln -s ../marker.service /etc/systemd/system/multi-user.target.wants/
 systemctl enable systemd-networkd
+mkdir /etc/oscar
+cat > /etc/oscar/disk <<END
+/dev/sda1  150  ext3  /boot  defaults  bootable
+/dev/sda5   64  swap
+/dev/sda6    *  ext4  /      defaults
+END
 """
 
 
@@ -68,14 +77,12 @@ def opd(tmp_path: Path, env: dict[str, str], kernel_root: Path) -> Opd:
     return Opd(tmp_path / "state", tmp_path / "headnode", env)
 
 
-def boot(folder: Path, arguments: str, mac: str) -> str:
+def boot(mac: str, *words: str | Path) -> str:
     """What a machine that is started says, until it switches itself off."""
-    card = f"virtio-net-pci,netdev=n0,mac={mac},romfile="
     argv: list[str | Path] = [
         "nice", "qemu-system-x86_64", "-accel", "tcg", "-m", "1024", "-nographic", "-nodefaults",
-        "-no-reboot", "-serial", "stdio", "-kernel", folder / "vmlinuz",
-        "-initrd", folder / "initramfs", "-append", arguments,
-        "-netdev", "user,id=n0,restrict=on", "-device", card,
+        "-no-reboot", "-serial", "stdio", "-netdev", "user,id=n0,restrict=on",
+        "-device", f"virtio-net-pci,netdev=n0,mac={mac},romfile=", *words,
     ]  # fmt: skip
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=400)
     return done.stdout.decode(errors="replace")
@@ -107,13 +114,13 @@ def test_a_kernel_is_chosen_and_its_nodes_boot_from_memory(opd: Opd, tmp_path: P
         opd.state / f"images/compute/generations/1/boot/initrd.img-{version}"
     ).stat().st_mtime
     subprocess.run(["grub-script-check", image / "boot/grub/custom.cfg"], check=True)
-    files = ("etc/systemconfig/systemconfig.conf", "boot/grub/custom.cfg")
-    texts = [(image / name).read_text() for name in files]
+    names = ("etc/systemconfig/systemconfig.conf", "boot/grub/custom.cfg")
+    texts = [(image / name).read_text() for name in names]
 
     opd.run("image", "shell", "compute", "sh", "-euc", MARKER)
     # Once more, and nothing is there twice.
     opd.run("image", "kernel", "compute", "--netboot")
-    assert [(opd.image("compute") / name).read_text() for name in files] == texts
+    assert [(opd.image("compute") / name).read_text() for name in names] == texts
 
     served = opd.headnode / "tftpboot"
     entries = {path.name for path in served.rglob("*01-52*")}
@@ -124,8 +131,17 @@ def test_a_kernel_is_chosen_and_its_nodes_boot_from_memory(opd: Opd, tmp_path: P
         subprocess.run(["grub-script-check", path], check=True)
     entry = (served / "pxelinux.cfg/01-52-54-00-00-00-01").read_text()
     told = entry.partition("APPEND ")[2].strip()
-    said = boot(served / "images/compute", told, "52:54:00:00:00:01")
-    assert f"@ n1 {version} squashfs 10.8.0.1 @" in said, said[-3000:]
+    files = served / "images/compute"
+    said = boot(
+        "52:54:00:00:00:01", "-kernel", files / "vmlinuz", "-initrd", files / "initramfs",
+        "-append", told,
+    )  # fmt: skip
+    assert f"@ n1 {version} squashfs 10.8.0.1 0 0 @" in said, said[-3000:]
+
+    # From a disk, divided as the image has it, with what is mounted where.
+    opd.run("image", "export", "compute", tmp_path / "disk.img")
+    said = boot("52:54:00:00:00:02", "-drive", f"file={tmp_path}/disk.img,format=raw,if=virtio")
+    assert f" {version} squashfs  1 1 @" in said, said[-3000:]
 
     # What is there for nodes that are gone goes; all of it is as it was after opd undo.
     opd.run("node", "remove", "n1")
