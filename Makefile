@@ -14,7 +14,7 @@ PACKAGES := python3-venv python3-rpm rpm createrepo-c dnf zypper mmdebstrap bubb
             debian-archive-keyring debhelper dh-python debugedit elfutils lintian rpmlint unzip \
             iproute2 squashfs-tools chromium build-essential qemu-system-x86 postgresql dput-ng \
             nginx-light openssl libarchive-tools grub-common grub-pc-bin fdisk \
-            e2fsprogs
+            e2fsprogs mariadb-server
 
 help: ## say what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -32,7 +32,7 @@ setup: .packages .venv/.done ## install what all the rest needs (once; then a se
 	@echo "== making the virtual environment .venv" >&2
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install -qq --disable-pip-version-check --config-settings editable_mode=compat \
-	  --editable '.[builder,farm,server,dev]'
+	  --editable '.[builder,databases,farm,server,dev]'
 	@touch $@
 
 demo: setup ## build, publish, make a small cluster and install OPKGs into it (under ./demo)

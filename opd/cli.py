@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from sqlalchemy.exc import DBAPIError
 
+from opd.oda import database_url
 from opd.settings import Settings
 from opd.state import DEFAULT
 from opkg.console import LazyGroup, run_command
@@ -53,10 +54,13 @@ class _Opd(LazyGroup):
             where = os.fsdecode(error.filename or "")
             raise OpkgError(error.strerror or str(error), where=where) from error
         except DBAPIError as error:
+            server = ctx.obj.database
             raise OpkgError(
                 f"the cluster database cannot be used: {error.orig}",
-                where=str(ctx.params["state"]),
-                hint="is the disk full, or the folder read-only?",
+                where=str(server or ctx.params["state"]),
+                hint="is it running, is the user let in, and has it room?"
+                if server
+                else "is the disk full, or the folder read-only?",
             ) from error
 
 
@@ -69,10 +73,21 @@ class _Opd(LazyGroup):
     "--headnode-root", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
     default=Path("/"), show_default=True, help="The headnode's root file system.",
 )  # fmt: skip
+@click.option(
+    "--db", metavar="URL",
+    help="The cluster database, if on a server: mysql://, mariadb:// or postgresql://…",
+)  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Show all that the tools print.")
 @click.version_option(package_name="oscar-opkg")
 @click.pass_context
-def cli(context: click.Context, state: Path, headnode_root: Path, *, verbose: bool) -> None:
+def cli(
+    context: click.Context,
+    state: Path,
+    headnode_root: Path,
+    db: str | None,
+    *,
+    verbose: bool,
+) -> None:
     """Find OPKGs in repositories and install them into a cluster.
 
     The headnode gets an OPKG's API and server part, the node images get its client part, each
@@ -85,7 +100,8 @@ def cli(context: click.Context, state: Path, headnode_root: Path, *, verbose: bo
       opd list
       opd install NAME
     """
-    context.obj = Settings(state, headnode_root.resolve(), verbose)
+    url = database_url(db) if db else None
+    context.obj = Settings(state, headnode_root.resolve(), verbose, url)
 
 
 def main() -> None:

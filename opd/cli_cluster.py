@@ -10,7 +10,9 @@ from rich.markup import escape
 
 from opd import show
 from opd.oda import Base
+from opd.place import Place
 from opd.settings import IN_HEADNODE, IN_IMAGE, JSON, Settings, cluster_of, pass_settings
+from opd.shortcuts import SHORTCUTS, answer
 from opkg.console import print_json, print_table, say
 from opkg.errors import OpkgError
 from opkg.native.choose import packages
@@ -75,12 +77,16 @@ def oda() -> None:
 
 
 @oda.command("tables")
+@JSON
 @pass_settings
-def oda_tables(settings: Settings) -> None:
+def oda_tables(settings: Settings, *, as_json: bool) -> None:
     """List its tables with their columns."""
     settings.open()
-    for table in Base.metadata.sorted_tables:
-        click.echo(f"{table.name}: {', '.join(table.columns.keys())}")
+    tables = {table.name: table.columns.keys() for table in Base.metadata.sorted_tables}
+    if as_json:
+        print_json(tables)
+    else:
+        click.echo("".join(f"{name}: {', '.join(tables[name])}\n" for name in tables), nl=False)
 
 
 @oda.command("get")
@@ -90,6 +96,25 @@ def oda_tables(settings: Settings) -> None:
 def oda_get(settings: Settings, table: str, conditions: Sequence[str]) -> None:
     """Print the rows of a table as JSON, those that meet all conditions."""
     print_json(settings.open().oda.rows(table, [each.partition("=")[::2] for each in conditions]))
+
+
+@oda.command("show")
+@click.argument("shortcut", required=False)
+@click.argument("node", required=False, default="")
+@pass_settings
+def oda_show(settings: Settings, shortcut: str | None, node: str) -> None:
+    """Answer one of the shortcuts of the old oda, as JSON; without one, list them."""
+    if shortcut is None:
+        click.echo(
+            "".join(f"{name:<30}{told}\n" for name, (told, _) in SHORTCUTS.items()), nl=False
+        )
+        return
+    state = settings.open()
+
+    def places() -> Sequence[Place]:
+        return cluster_of(settings, state, (), on_headnode=False).places
+
+    print_json(answer(state, places, shortcut, node))
 
 
 COMMANDS = (status, history, oda)

@@ -9,12 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import ForeignKey, String, Text, cast, create_engine, event, func, select, update
-from sqlalchemy.engine import URL, Engine
+from sqlalchemy.dialects.mysql import LONGTEXT
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from opd import schema
 from opkg.errors import OpkgError
 from opkg.files import locked
+
+# What programs print may be longer than a TEXT of MySQL can be.
+_LONG = Text().with_variant(LONGTEXT, "mysql", "mariadb")
+# The drivers by what a URL begins with.
+_DRIVERS = {
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+    "postgresql": "postgresql+psycopg",
+}
 
 
 class Base(DeclarativeBase):
@@ -62,11 +73,11 @@ class Transaction(Base):
 
     __tablename__ = "transactions"
     id: Mapped[int] = mapped_column(primary_key=True)
-    command: Mapped[str] = mapped_column(Text)
+    command: Mapped[str] = mapped_column(_LONG)
     started: Mapped[str] = mapped_column(String(32))
     ended: Mapped[str] = mapped_column(String(32), default="")
     outcome: Mapped[str] = mapped_column(String(16), default="running")
-    message: Mapped[str] = mapped_column(Text, default="")
+    message: Mapped[str] = mapped_column(_LONG, default="")
     undoes: Mapped[int | None] = mapped_column(default=None)
     changes: Mapped[list[Change]] = relationship(order_by="Change.id")
     runs: Mapped[list[ScriptRun]] = relationship(order_by="ScriptRun.id")
@@ -101,7 +112,7 @@ class ScriptRun(Base):
     status: Mapped[int]
     undone: Mapped[bool] = mapped_column(default=False)
     started: Mapped[str] = mapped_column(String(32))
-    output: Mapped[str] = mapped_column(Text)
+    output: Mapped[str] = mapped_column(_LONG)
 
 
 class ImageState(Base):
@@ -130,12 +141,34 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def database_url(text: str) -> URL:
+    """The address of a database on a server. Raises OpkgError."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        url = None
+    if url is None or url.drivername not in _DRIVERS or not url.database:
+        raise OpkgError(
+            "this is no address of a database",
+            hint="as in: mysql://USER:PASSWORD@HOST/DATABASE; or "
+            + ", ".join(f"{each}://…" for each in _DRIVERS if each != "mysql"),
+        )
+    return url.set(drivername=_DRIVERS[url.drivername])
+
+
 class Oda:
     """The cluster database behind a SQLAlchemy URL. Its tables are made when missing, and changed
     when an older OPD made them, while `lock`, a file, is held."""
 
     def __init__(self, url: URL, lock: Path) -> None:
-        self.engine = create_engine(url)
+        try:
+            self.engine = create_engine(url, pool_pre_ping=True)
+        except ModuleNotFoundError as error:
+            raise OpkgError(
+                f"the Python module {error.name} is not installed",
+                where=str(url),
+                hint="pip install 'oscar-opkg[databases]'",
+            ) from error
         if self.engine.dialect.name == "sqlite":
             _keep_writers_apart(self.engine)
         if not schema.is_current(self.engine):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 from rich.markup import escape
+from sqlalchemy import URL
 
 from opd import image as images
 from opd import repository
@@ -30,11 +31,12 @@ class Settings:
     state_dir: Path
     headnode_root: Path
     verbose: bool
+    database: URL | None = None
 
     def open(self) -> State:
         """The state; opened only by commands that need it."""
         try:
-            return State.open(self.state_dir)
+            return State.open(self.state_dir, self.database)
         except PermissionError as error:
             raise OpkgError(
                 "you may not write here", where=str(self.state_dir), hint="be root, or use --state"
@@ -87,7 +89,7 @@ def working(
 ) -> Iterator[Work]:
     """A recorded transaction, which takes `undoes` back, if that is given. On a terminal the newest
     line that the tools print is shown, with --verbose every line."""
-    command = shlex.join(["opd", *sys.argv[1:]])
+    command = shlex.join(["opd", *_told(sys.argv[1:])])
     if settings.verbose or not stderr.is_terminal:
         echo = say if settings.verbose else _quiet
         with transaction(state, known, command, say=say, echo=echo, undoes=undoes) as work:
@@ -100,6 +102,17 @@ def working(
 
         with transaction(state, known, command, say=say, echo=show_last, undoes=undoes) as work:
             yield work
+
+
+def _told(words: Sequence[str]) -> Iterator[str]:
+    """A command line as it may be kept: an address of a database may have a password in it."""
+    previous = ""
+    for word in words:
+        if previous == "--db":
+            yield "…"
+        else:
+            yield "--db=…" if word.startswith("--db=") else word
+        previous = word
 
 
 def _quiet(line: str) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where OPD keeps what it knows: one folder, /var/lib/oscar unless told otherwise."""
+"""Where OPD keeps what it knows: one folder, /var/lib/oscar unless told otherwise, and the cluster
+database."""
 
 from __future__ import annotations
 
@@ -24,13 +25,13 @@ class State:
     oda: Oda
 
     @classmethod
-    def open(cls, root: Path) -> State:
-        """Open the state folder, making it where it is not there yet."""
+    def open(cls, root: Path, database: URL | None = None) -> State:
+        """Open the state folder, making it where it is not there yet; the cluster database is in
+        it, unless `database` says where else."""
         root = root.absolute()
         root.mkdir(parents=True, exist_ok=True)
-        return cls(
-            root, Oda(URL.create("sqlite", database=str(root / "oda.sqlite")), root / "oda.lock")
-        )
+        own = URL.create("sqlite", database=str(root / "oda.sqlite"))
+        return cls(root, Oda(database or own, root / "oda.lock"))
 
     @property
     def repositories(self) -> Path:

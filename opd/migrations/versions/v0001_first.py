@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.mysql import LONGTEXT
 
 revision = "0001"
 down_revision = None
+# Databases on servers came later, and have this from their first day.
+_LONG = sa.Text().with_variant(LONGTEXT, "mysql", "mariadb")
 
 
 def upgrade() -> None:
@@ -28,11 +31,11 @@ def upgrade() -> None:
     op.create_table(
         "transactions",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("command", sa.Text, nullable=False),
+        sa.Column("command", _LONG, nullable=False),
         sa.Column("started", sa.String(32), nullable=False),
         sa.Column("ended", sa.String(32), nullable=False),
         sa.Column("outcome", sa.String(16), nullable=False),
-        sa.Column("message", sa.Text, nullable=False),
+        sa.Column("message", _LONG, nullable=False),
     )
     op.create_table(
         "changes",
@@ -55,5 +58,5 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer, nullable=False),
         sa.Column("undone", sa.Boolean, nullable=False),
         sa.Column("started", sa.String(32), nullable=False),
-        sa.Column("output", sa.Text, nullable=False),
+        sa.Column("output", _LONG, nullable=False),
     )
