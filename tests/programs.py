@@ -30,16 +30,19 @@ def running(mark: str) -> bool:
 
 
 def forked(
-    name: str, *words: str | os.PathLike[str], env: Mapping[str, str] | None = None
+    name: str,
+    *words: str | os.PathLike[str],
+    env: Mapping[str, str] | None = None,
+    first: Callable[[], None] = lambda: None,
 ) -> CompletedProcess[str]:
     """Do as `python -m NAME WORDS…`, in a fork of this process and, where it is given, in another
-    environment; what was printed, and the exit status."""
+    environment; what was printed, and the exit status. `first` is called in the fork."""
     main = importlib.import_module(f"{name}.cli").main
     argv = [name, *map(str, words)]
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()
         if child == 0:
-            _run(main, argv, {**os.environ} if env is None else env, out, err)
+            _run(main, argv, {**os.environ} if env is None else env, out, err, first)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         return CompletedProcess(argv, status, _text(out), _text(err))
 
@@ -50,7 +53,12 @@ def _text(stream: IO[str]) -> str:
 
 
 def _run(
-    main: Callable[[], None], argv: list[str], env: Mapping[str, str], out: IO[str], err: IO[str]
+    main: Callable[[], None],
+    argv: list[str],
+    env: Mapping[str, str],
+    out: IO[str],
+    err: IO[str],
+    first: Callable[[], None],
 ) -> NoReturn:
     status = 1
     try:
@@ -64,6 +72,7 @@ def _run(
         os.environ.update(env)
         known_targets.cache_clear()
         sys.argv = argv
+        first()
         main()
         status = 0
     except SystemExit as end:
