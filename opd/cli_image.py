@@ -44,9 +44,12 @@ def image() -> None:
     help="A file that names further packages, one a line.",
 )
 @click.option(
-    "--disk", "disk_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+    "--disk",
+    "disk_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="How its nodes' disks are divided: a file as OSCAR had them.",
-)  # fmt: skip
+)
 @JSON
 @pass_settings
 def image_create(

@@ -61,6 +61,8 @@ def export(state: State, name: str, file: Path) -> None:
     path = within(root.live, LAYOUT)
     layout = read(path) if path.is_file() else PLAIN
     part = file.absolute().with_name(f".{file.name}")
+    if not part.parent.is_dir():
+        raise OpkgError("there is no such folder", where=str(part.parent))
     (state.root / "cache").mkdir(exist_ok=True)
     try:
         with TemporaryDirectory(dir=state.root / "cache") as scratch:

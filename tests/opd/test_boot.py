@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from opd.boot import SystemConfig, check_arguments, grub_menu
+from opd.kernel import choose, kernels
 from opkg.errors import OpkgError
 
 # As older tools left it: a kernel that is gone, one that is there twice, and numbers beyond 9.
@@ -119,3 +122,25 @@ def test_entries_of_others_for_the_same_kernels_go() -> None:
     )
     assert "OPKG one" not in grub_menu(config, other.format("vmlinuz-7"))
     assert grub_menu(config, other.format("memtest")).startswith(other.format("memtest"))
+
+
+def test_the_kernels_of_a_root_are_found_wherever_packages_put_them(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for name in ("boot/vmlinuz-6.10-1", "boot/vmlinuz-6.9-2", "lib/modules/6.2/vmlinuz",
+                 "lib/modules/6.9-2/vmlinuz", "boot/vmlinuz-0-rescue-abc", "boot/vmlinuz-6.9-2.old",
+                 "boot/initrd.img-6.9-2"):  # fmt: skip
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    outside.touch()
+    (root / "boot/vmlinuz-7").symlink_to(outside)
+    found = [(kernel.version, kernel.path) for kernel in kernels(root)]
+    assert found == [
+        ("6.2", "/lib/modules/6.2/vmlinuz"),
+        ("6.9-2", "/boot/vmlinuz-6.9-2"),
+        ("6.10-1", "/boot/vmlinuz-6.10-1"),
+    ]
+    with pytest.raises(OpkgError, match="which kernel of it is meant") as refused:
+        choose(root, "it", None)
+    assert "6.2, 6.9-2, 6.10-1" in refused.value.hint
+    with pytest.raises(OpkgError, match=r"it has no kernel 6\.11"):
+        choose(root, "it", "6.11")
