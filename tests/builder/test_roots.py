@@ -4,6 +4,7 @@ their source packages are built again by the distribution's own tools."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from opkg.directory import read_opkg
 from opkg.files import sha256_file
 from opkg.native import guest
 from opkg.recipe_reader import read_recipe
+from opkg.resolve import PACKAGES_DIR
 from opkg.run import run
 from opkg.spec import Relation
 from opkg.target import Target, known_targets
@@ -24,12 +26,15 @@ from tests.builder.conftest import Write, opkgc
 from tests.lab.cache import cached
 from tests.lab.roots import debian_root, overlay, unpacked
 from tests.lab.standin import KEY_FILE, standin_repository
+from tests.opkg_specs.test_policies import linted, not_accepted, rpmlinted
 
 pytestmark = pytest.mark.slow
 
 TOP = Path(__file__).parents[2]
 RECIPES = Path(__file__).parent / "recipes"
-KINDS = ("greet", "area", "tally", "blink", "colours")
+# Those of the library that are compiled are tried here, where there are roots for that.
+LIBRARY = ("nodelist", "nodebench", "lowlatency")
+KINDS = ("greet", "tally", "colours", *LIBRARY)
 # The stand-in has no meson.
 ON_DEBIAN = ("chime",)
 # What the stand-in for an RPM distribution is to have beside its base: by Debian's names.
@@ -54,9 +59,20 @@ class Built:
 
     @property
     def files(self) -> list[str]:
-        """The packages without those that every OPKG becomes and those of debug symbols."""
+        """The packages without those of debug symbols, and without those that OPKGs of tests
+        become."""
         names = [path.name for path in self.folder.iterdir() if path.suffix in (".deb", ".rpm")]
-        return sorted(n for n in names if not n.startswith("opkg-") and "-dbgsym" not in n)
+        library = tuple(f"opkg-{name}" for name in LIBRARY)
+        return sorted(
+            name
+            for name in names
+            if (name.startswith(library) or not name.startswith("opkg-"))
+            and not re.search("-dbgsym_|-debuginfo-|-debugsource-", name)
+        )
+
+
+def folder_of(kind: str) -> Path:
+    return (TOP / "opkg_specs" if kind in LIBRARY else RECIPES) / kind
 
     def one(self, start: str) -> str:
         """The one package whose file begins so."""
@@ -66,15 +82,15 @@ class Built:
 
 def built(name: str, inputs: object, more: tuple[str, ...] = ()) -> tuple[Target, Path]:
     """Build the recipes for a target in build roots, if these, or our code, have changed."""
+    kinds = [folder_of(kind) for kind in (*KINDS, *more)]
     ours = [
         sha256_file(path)
-        for folder in (TOP / "builder", TOP / "opkg", RECIPES)
+        for folder in (TOP / "builder", TOP / "opkg", *kinds)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix != ".pyc"
     ]
 
     def make(out: Path) -> None:
-        kinds = [RECIPES / kind for kind in (*KINDS, *more)]
         opkgc("build", *kinds, "--root", "chroot", "-t", name, "-o", out)
 
     out = cached(f"recipes-{name}", [ours, inputs], make, max_age=timedelta(days=14))
@@ -143,7 +159,8 @@ def test_debs_are_installed_and_run(debs: Built) -> None:
 
 def test_rpms_are_installed_and_run(rpms: Built) -> None:
     names = {path.name.rsplit("-", 2)[0] for path in rpms.folder.glob("*.rpm")}
-    assert {"greet", "libgreet1", "libgreet-dev", "opkg-greet-debuginfo", "area"} <= names
+    assert {"greet", "libgreet1", "libgreet-dev", "opkg-greet-debuginfo"} <= names
+    assert {"libnodelist1", "libnodelist-devel", "nodelist", "nodebench"} <= names
     with overlay(rpms.base) as root:
         inside = running(root, rpms.folder)
         blink = rpms.one("blink-kmod-")
@@ -159,7 +176,7 @@ def test_rpms_are_installed_and_run(rpms: Built) -> None:
         listed = inside(*RPM, "-ql", "greet", "python3-tally")
         assert "/usr/share/man/man1/greet.1.gz" in listed
         assert ".pyc" in listed
-        inside(*RPM, "--verify", "greet", "libgreet1", "area", "python3-tally")
+        inside(*RPM, "--verify", "greet", "libgreet1", "nodebench", "python3-tally")
         inside(*RPM, "--erase", "greet")
         assert not (root / "var/lib/greet.known").exists()
 
@@ -167,12 +184,14 @@ def test_rpms_are_installed_and_run(rpms: Built) -> None:
 def check(inside: Inside, root: Path) -> None:
     """Look at what the packages, now installed, do."""
     assert inside("greet", "you") == "hello, you\n"
-    assert inside("area", "6", "7") == "42\n"
     assert inside("bash", "-c", "echo one two three | tally") == "3\n"
     assert inside("cat", "/usr/share/colours/colours.txt").startswith("red\n")
-    module = next(root.glob("usr/lib/modules/*/updates/blink.ko"))
+    assert inside("nodelist", "--fold", "n10", "n1", "n2") == "n[1-2,10]\n"
+    for name in LIBRARY:
+        inside(f"{PACKAGES_DIR}/{name}/testing/test_root")
+    module = next(root.glob("usr/lib/modules/*/updates/lowlatency.ko"))
     release, place = module.parents[1].name, "/" + str(module.relative_to(root))
-    assert "Says that it is there" in inside("modinfo", place)
+    assert "Keeps processors from deep sleep" in inside("modinfo", place)
     assert inside("modinfo", "--field", "vermagic", place).startswith(f"{release} SMP ")
     # A trigger: another package has put something into the folder.
     assert inside("cat", "/var/lib/greet.known") == "colours\n"
@@ -180,10 +199,18 @@ def check(inside: Inside, root: Path) -> None:
 
 def what_builds(kind: str, target: Target) -> Path:
     """The build root of a recipe."""
-    opkg, _ = read_opkg(RECIPES / kind)
-    recipe = read_recipe(RECIPES / kind)
+    opkg, _ = read_opkg(folder_of(kind))
+    recipe = read_recipe(folder_of(kind))
     assert recipe is not None
     return build_root(target, build_requirements(recipe, target, opkg.names), (), print)
+
+
+def test_the_checkers_find_nothing_in_what_the_library_has(debs: Built, rpms: Built) -> None:
+    wanted = re.compile(f"(lib|opkg-)?({'|'.join(LIBRARY)})")
+    paths = [b.folder / name for b in (debs, rpms) for name in b.files if wanted.match(name)]
+    tags = linted([path for path in paths if path.suffix == ".deb"])
+    assert not not_accepted("lintian", tags)
+    assert not not_accepted("rpmlint", rpmlinted([p for p in paths if p.suffix == ".rpm"]))
 
 
 def test_source_packages_build_with_dpkg_buildpackage_alone(debs: Built) -> None:
