@@ -4,6 +4,7 @@ their source packages are built again by the distribution's own tools."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ KINDS = ("greet", "tally", "colours", *LIBRARY)
 ON_DEBIAN = ("chime",)
 # What the stand-in for an RPM distribution is to have beside its base: by Debian's names.
 BUILDING = (
-    "rpm", "gcc", "g++", "make", "patch", "debugedit", "elfutils", "autoconf", "automake",
+    "rpm", "file", "gcc", "g++", "make", "patch", "debugedit", "elfutils", "autoconf", "automake",
     "libtool", "cmake", "python3-pip", "python3-setuptools", "python3-wheel", "kmod",
     "linux-headers-amd64",
 )  # fmt: skip
@@ -70,14 +71,14 @@ class Built:
             and not re.search("-dbgsym_|-debuginfo-|-debugsource-", name)
         )
 
-
-def folder_of(kind: str) -> Path:
-    return (TOP / "opkg_specs" if kind in LIBRARY else RECIPES) / kind
-
     def one(self, start: str) -> str:
         """The one package whose file begins so."""
         [name] = [name for name in self.files if name.startswith(start)]
         return name
+
+
+def folder_of(kind: str) -> Path:
+    return (TOP / "opkg_specs" if kind in LIBRARY else RECIPES) / kind
 
 
 def built(name: str, inputs: object, more: tuple[str, ...] = ()) -> tuple[Target, Path]:
@@ -109,9 +110,11 @@ def debs(request: pytest.FixtureRequest) -> Built:
 def rpms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     repository = standin_repository(BUILDING)
     table = tmp_path_factory.mktemp("rpms") / "targets.toml"
+    # find-debuginfo needs `file`, which an RPM distribution's rpm-build requires.
+    build_base = [*known_targets().find("demo-rpm-9").distribution.build_base, "file"]
     table.write_text(
         f'[distributions.demo-rpm-9]\nmirrors = [{{ name = "demo", url = "file://{repository}", '
-        f'key = "file://{repository / KEY_FILE}" }}]\n'
+        f'key = "file://{repository / KEY_FILE}" }}]\nbuild_base = {json.dumps(build_base)}\n'
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPKG_TARGETS", str(table))
@@ -135,7 +138,7 @@ def test_debs_are_installed_and_run(debs: Built) -> None:
     with overlay(debs.base) as root:
         inside = running(root, debs.folder)
         # A kernel is large, and the module for it is only looked at.
-        depends = inside("dpkg-deb", "--field", f"/mnt/{debs.one('blink-kmod_')}", "Depends")
+        depends = inside("dpkg-deb", "--field", f"/mnt/{debs.one('lowlatency-kmod_')}", "Depends")
         kernel = depends.strip().rpartition(", ")[2]
         assert kernel.startswith("linux-image-")
         packages = [f"/mnt/{name}" for name in debs.files]
@@ -163,10 +166,10 @@ def test_rpms_are_installed_and_run(rpms: Built) -> None:
     assert {"libnodelist1", "libnodelist-devel", "nodelist", "nodebench"} <= names
     with overlay(rpms.base) as root:
         inside = running(root, rpms.folder)
-        blink = rpms.one("blink-kmod-")
-        inside(*RPM, "--install", "--nodeps", f"/mnt/{blink}")  # without the kernel that it needs
-        assert "linux-image-" in inside(*RPM, "-q", "--requires", "blink-kmod")
-        inside(*RPM, "--install", *(f"/mnt/{name}" for name in rpms.files if name != blink))
+        module = rpms.one("lowlatency-kmod-")
+        inside(*RPM, "--install", "--nodeps", f"/mnt/{module}")  # without the kernel that it needs
+        assert "linux-image-" in inside(*RPM, "-q", "--requires", "lowlatency-kmod")
+        inside(*RPM, "--install", *(f"/mnt/{name}" for name in rpms.files if name != module))
         check(inside, root)
         assert inside(*RPM, "-qc", "greet") == "/etc/greet.conf\n"
         assert "libgreet.so.1()(64bit)" in inside(*RPM, "-q", "--requires", "greet")
@@ -210,7 +213,10 @@ def test_the_checkers_find_nothing_in_what_the_library_has(debs: Built, rpms: Bu
     paths = [b.folder / name for b in (debs, rpms) for name in b.files if wanted.match(name)]
     tags = linted([path for path in paths if path.suffix == ".deb"])
     assert not not_accepted("lintian", tags)
-    assert not not_accepted("rpmlint", rpmlinted([p for p in paths if p.suffix == ".rpm"]))
+    tags = rpmlinted([path for path in paths if path.suffix == ".rpm"])
+    # Debian's libtool, which the stand-in has, means it so.
+    tags = [(*rest, tag) for *rest, tag in tags if tag != "shared-library-not-executable"]
+    assert not not_accepted("rpmlint", tags)
 
 
 def test_source_packages_build_with_dpkg_buildpackage_alone(debs: Built) -> None:

@@ -24,7 +24,7 @@ from opkg.files import locked
 from opkg.target import known_targets
 from tests.lab.cache import cache_root, cached
 from tests.lab.roots import debian_root, overlay, unpack
-from tests.opkg_specs.running import SPECS, Ran, ran
+from tests.opkg_specs.running import SPECS, Ran, needs_root, ran
 
 # Security updates replace packages in the archive: lists older than this name some that are gone.
 LISTS_AGE = timedelta(days=1)
@@ -232,10 +232,12 @@ def _succeeded(done: Ran) -> str:
 def built_library(
     out: Path, target: str = "debian-12-x86_64", directories: Sequence[Path] = ()
 ) -> Library:
-    """Build OPKGs, those of the library where none are named, for a Debian into a folder, unless
-    that was done. One that cannot be built is missing from it, which only the tests of that one
-    have to mind."""
-    directories = directories or [path.parent for path in SPECS.glob("*/config.xml")]
+    """Build OPKGs, those of the library that need no root for it where none are named, for a
+    Debian into a folder, unless that was done. One that cannot be built is missing from it, which
+    only the tests of that one have to mind."""
+    directories = directories or [
+        path.parent for path in SPECS.glob("*/config.xml") if not needs_root(path.parent.name)
+    ]
     builder = [sys.executable, "-m", "builder", "build", *directories]
     folder = out / target
     if not (folder / "manifest.json").exists():

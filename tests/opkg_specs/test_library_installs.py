@@ -11,7 +11,7 @@ from opkg.directory import read_opkg
 from opkg.resolve import PACKAGES_DIR, applies
 from opkg.target import known_targets
 from tests.opkg_specs.machines import IMAGE, Machine
-from tests.opkg_specs.running import SPECS
+from tests.opkg_specs.running import SPECS, needs_root
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,7 @@ TARGET = known_targets().find("debian-12-x86_64")
 OPKGS = [
     path.parent.name
     for path in sorted(SPECS.glob("*/config.xml"))
-    if applies(read_opkg(path.parent)[0].availability, TARGET)
+    if applies(read_opkg(path.parent)[0].availability, TARGET) and not needs_root(path.parent.name)
 ]
 # What has to run while an OPKG's own tests do, since no systemd starts it here.
 SERVICES = {
