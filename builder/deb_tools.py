@@ -13,7 +13,7 @@ from string import Template
 
 from builder.deb_writer import changelog, copyright_text, description, relation_fields
 from builder.scripts import recipe_scripts, trigger_script
-from builder.stage import Staged, elf_files, kernels
+from builder.stage import Staged, elf_files, kernels, own_kernels
 from builder.steps import Work, as_program, build_requirements
 from opkg.recipe import RecipePackage
 from opkg.resolve import native_version
@@ -120,11 +120,13 @@ def _stanza(entry: Staged, work: Work) -> str:
     automatic = ["${shlibs:Depends}"] if package.architecture == "native" else []
     automatic += ["${misc:Depends}", *kernels(entry, work.target)]
     depends = ", ".join([*filter(None, [relations.pop("Depends", "")]), *automatic])
+    provides = [*filter(None, [relations.pop("Provides", "")]), *own_kernels(entry, work.target)]
     fields = {
         "Package": package.name,
         "Architecture": "all" if package.architecture == "all" else "any",
         "Section": package.section,
         "Depends": depends,
+        **({"Provides": ", ".join(provides)} if provides else {}),
         **relations,
         "Description": description(package.summary, package.description),
     }

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from builder.room import HOME
 from builder.scripts import embedded, recipe_scripts
-from builder.stage import Staged, elf_files, kernels
+from builder.stage import Staged, elf_files, kernels, own_kernels
 from builder.steps import Work, as_program, build_requirements
 from builder.text import wrapped
 from opkg.resolve import native_version
@@ -45,6 +45,7 @@ _MACROS = {
 _SPEC_MACROS = """\
 %global _empty_manifest_terminate_build 0
 %undefine __brp_python_bytecompile
+%undefine __brp_elfperms
 """
 _MANUAL = re.compile(r"/usr/share/(man/.+|info/.+\.info(-\d+)?)")
 _LIBRARY = re.compile(r"\.so\.[\d.]+$")
@@ -154,6 +155,7 @@ def _package(entry: Staged, work: Work) -> str:
         relations = package.relations(kind, work.target, opkg.names)
         tags += [(_TAGS[kind], str(relation)) for relation in relations]
     tags += [("Requires", relation) for relation in kernels(entry, work.target)]
+    tags += [("Provides", relation) for relation in own_kernels(entry, work.target)]
     return (
         f"%package -n {package.name}\n{_tags(tags)}"
         f"%description -n {package.name}\n{_escape(wrapped(package.description))}\n"

@@ -20,6 +20,7 @@ from opkg.toml_file import Place, read_toml
 _FLAGS = glob.GLOBSTAR | glob.DOTGLOB
 # Modules that no kernel comes with (depmod.d(5)); those it comes with are in `kernel`.
 _MODULE = re.compile(r"(?:/usr)?/lib/modules/([^/]+)/(?:updates|extra)/.+\.ko")
+_KERNEL = re.compile(r"/boot/vmlinu[xz]-([^/]+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,16 @@ def assign(recipe: Recipe, stage: Path, where: Path) -> tuple[Staged, ...]:
 
 def kernels(entry: Staged, target: Target) -> list[str]:
     """The relations by which a package requires the kernels that it has further modules for."""
-    found = {match[1] for path in entry.files if (match := _MODULE.fullmatch(path))}
+    return _releases(_MODULE, entry, target)
+
+
+def own_kernels(entry: Staged, target: Target) -> list[str]:
+    """What a package provides that has kernels: as others require them."""
+    return _releases(_KERNEL, entry, target)
+
+
+def _releases(pattern: re.Pattern[str], entry: Staged, target: Target) -> list[str]:
+    found = {match[1] for path in entry.files if (match := pattern.fullmatch(path))}
     named = target.distribution.kernel
     return sorted(named.format(release) for release in found) if named else []
 

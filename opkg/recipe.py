@@ -35,12 +35,14 @@ class RecipeSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class RecipeRelation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A relation to a native package; `on` limits it to families, distributions or targets."""
+    """A relation to a native package; `on` limits it to families, distributions or targets,
+    `when` to values of variables."""
 
     name: str
     rel: Relative = ""
     version: str = ""
     on: tuple[str, ...] = ()
+    when: dict[str, str] = {}
 
 
 Relations = tuple[str | RecipeRelation, ...]
@@ -68,7 +70,7 @@ class Build(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A script for bash, or a kind with `options` (`kinds.toml`). It runs in the folder of
-    `source`, that of the first one where none is named; `on` as for relations."""
+    `source`, that of the first one where none is named; `on` and `when` as for relations."""
 
     name: str
     run: str = ""
@@ -76,6 +78,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     options: tuple[str, ...] = ()
     source: str = ""
     on: tuple[str, ...] = ()
+    when: dict[str, str] = {}
 
 
 class RecipePackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,7 +86,7 @@ class RecipePackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     in just this version. Patterns: `*` matches within a folder, `**` at any depth. `scripts` are
     files of the OPKG by the moment at which the package manager runs them: one, or several of
     which the first that is for the target counts. `triggers` are files by the folder that other
-    packages change; `on` limits the package as it does relations."""
+    packages change; `on` and `when` limit the package as they do relations."""
 
     name: str
     summary: str
@@ -101,6 +104,7 @@ class RecipePackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     scripts: dict[str, str | tuple[RecipeScript, ...]] = {}
     triggers: dict[str, str] = {}
     on: tuple[str, ...] = ()
+    when: dict[str, str] = {}
 
     def scripts_on(self, target: Target) -> dict[str, str]:
         """The scripts that hold on a target, by their moments."""

@@ -93,7 +93,9 @@ class _Check:
         for number, package in enumerate(recipe.package):
             self.package(package, ("package", number))
             if any(
-                package.name == other.name and (not package.on or not other.on)
+                package.name == other.name
+                and (not package.on or not other.on)
+                and (not package.when or not other.when)
                 for other in recipe.package[:number]
             ):
                 hint = "give it a name of its own, or put the files into one"
@@ -172,7 +174,7 @@ class _Check:
             hint = expected(step.source, self.recipe.source)
             self.document.error((*place, "source"), f"there is no source “{step.source}”", hint)
         self.texts((*place, "options"), step.options)
-        self.words((*place, "on"), step.on)
+        self.limits(place, step)
 
     def package(self, package: RecipePackage, place: Place) -> None:
         name = package.name
@@ -201,7 +203,7 @@ class _Check:
         for folder, path in package.triggers.items():
             self.patterns((*place, "triggers", folder), (folder,))
             self.inside((*place, "triggers", folder), path, folder=False)
-        self.words((*place, "on"), package.on)
+        self.limits(place, package)
 
     def patterns(self, place: Place, patterns: tuple[str, ...]) -> None:
         for pattern in patterns:
@@ -248,7 +250,16 @@ class _Check:
             message = f"“{entry.version}” is not a version to compare with"
             self.document.error(place, message, hint)
         self.texts(place, (entry.version,))
-        self.words(place, entry.on)
+        self.limits(place, entry)
+
+    def limits(self, place: Place, limited: RecipeRelation | Step | RecipePackage) -> None:
+        """Look at where, and with which variables, something holds."""
+        self.words((*place, "on"), limited.on)
+        known = {*GIVEN, *self.recipe.build.variables}
+        for name in limited.when:
+            if name not in known:
+                hint = expected(name, known)
+                self.document.error((*place, "when"), f"nothing sets {name}", hint)
 
     def words(self, place: Place, words: tuple[str, ...]) -> None:
         for word in words:

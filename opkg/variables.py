@@ -58,11 +58,15 @@ def for_target(recipe: Recipe, opkg: Opkg, target: Target) -> Recipe:
     values = variables(opkg, recipe, target)
     return Recipe(
         source={name: _source(source, values) for name, source in recipe.source.items()},
-        package=tuple(_package(p, values) for p in recipe.package if is_on(p.on, target)),
+        package=tuple(
+            _package(package, values)
+            for package in recipe.package
+            if is_on(package.on, target) and _is_so(package.when, values)
+        ),
         step=tuple(
             msgspec.structs.replace(step, options=_each(step.options, values))
             for step in recipe.step
-            if is_on(step.on, target)
+            if is_on(step.on, target) and _is_so(step.when, values)
         ),
         build=msgspec.structs.replace(
             recipe.build,
@@ -100,7 +104,13 @@ def _relations(listed: Relations, values: Mapping[str, str]) -> Relations:
         if isinstance(entry, RecipeRelation)
         else _text(entry, values)
         for entry in listed
+        if isinstance(entry, str) or _is_so(entry.when, values)
     )
+
+
+def _is_so(when: Mapping[str, str], values: Mapping[str, str]) -> bool:
+    """Whether all variables that a `when` names have the values that it says."""
+    return all(values[name] == value for name, value in when.items())
 
 
 def _each(texts: tuple[str, ...], values: Mapping[str, str]) -> tuple[str, ...]:

@@ -61,6 +61,33 @@ def test_variables_stand_in_relations_and_at_the_beginning_of_patterns(
 
 
 @pytest.mark.slow
+def test_a_word_chooses_what_holds_and_a_kernel_is_provided_by_name(
+    recipe: Write, tmp_path: Path
+) -> None:
+    build = 'variables = { WAY = "this" }'
+    step = """run = '''
+install -D -m 644 thing "$DESTDIR/usr/share/thing/thing"
+install -D -m 644 thing "$DESTDIR/boot/vmlinuz-6.1.5-own"
+'''
+
+[[step]]
+name = "another"
+run = "exit 1"
+when = { WAY = "other" }"""
+    package = (
+        'requires = [{ name = "one", when = { WAY = "this" } }, '
+        '{ name = "two", when = { WAY = "other" } }]'
+    )
+    source = recipe(build=build, step=step, package=package)
+    text = source / "build.toml"
+    text.write_text(text.read_text().replace('["/usr/share', '["/boot/*", "/usr/share'))
+    built(source, tmp_path / "out")
+    deb = next(tmp_path.glob("out/*/thing_*.deb"))
+    fields = subprocess.check_output(["dpkg-deb", "-f", deb, "Depends", "Provides"], text=True)
+    assert fields == "Depends: one\nProvides: linux-image-6.1.5-own\n"
+
+
+@pytest.mark.slow
 def test_a_script_can_be_for_some_targets_only(recipe: Write, tmp_path: Path) -> None:
     package = (
         'scripts = { post-install = [{ path = "a", on = ["rpm"] }, { path = "b", on = ["deb"] }],'
@@ -103,6 +130,7 @@ def test_a_module_for_a_kernel_that_is_not_there_names_what_has_its_headers(
         ("run = ", "kind = 'cmaek' #", 10, "there is no kind “cmaek”"),
         ("thing/**", "${PLCE}/**", 17, "nothing sets PLCE"),
         ("[build]", "[build]\nrequires = [{ name = 'a', on = ['fish'] }]", 6, "no target is"),
+        ("[build]", "[build]\nrequires = [{ name = 'a', when = { X = '' } }]", 6, "nothing sets X"),
         ("[build]", "[build]\nvariables = { TARGET = 'x' }", 6, "cannot be a variable"),
         ("files =", "scripts = { post-instal = 'src/thing' }\nfiles =", 17, "no such moment"),
         ("files =", "scripts = { pre-install = [{ path = 'no' }] }\nfiles =", 17, "no file “no”"),
