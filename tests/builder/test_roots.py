@@ -213,6 +213,7 @@ def of_library(made: Built) -> list[Path]:
     return [made.folder / name for name in made.files if wanted.match(name)]
 
 
+@pytest.mark.parametrize("debs", ["debian-12"], indirect=True)
 def test_lintian_finds_nothing_in_what_the_library_has(debs: Built) -> None:
     assert not not_accepted("lintian", linted(of_library(debs)))
 
