@@ -29,27 +29,29 @@ _NO_VERSION = re.compile(r"0-rescue-.*|.*\.(old|bak)")
 
 @dataclass(frozen=True, kw_only=True)
 class _Maker:
-    """A program that makes the initrd of a kernel, and what it is called then."""
+    """A program that makes the initrd of a kernel. What it is called differs by the distribution:
+    as one that is there, or else as the last of these."""
 
     program: str
-    initrd: str
+    initrds: tuple[str, ...]
     argv: tuple[str, ...]
-
-    def of(self, version: str) -> tuple[str, list[str]]:
-        return self.initrd.format(version), [word.format(version) for word in self.argv]
 
 
 # update-initramfs(8) may be dracut's, so it goes first.
 _MAKERS = (
     _Maker(
         program="update-initramfs",
-        initrd="/boot/initrd.img-{}",
-        argv=("update-initramfs", "-c", "-k", "{}"),
+        initrds=("/boot/initrd.img-{version}",),
+        argv=("update-initramfs", "-c", "-k", "{version}"),
     ),
     _Maker(
         program="dracut",
-        initrd="/boot/initramfs-{}.img",
-        argv=("dracut", "--force", "--no-hostonly", "/boot/initramfs-{}.img", "{}"),
+        initrds=(
+            "/boot/initrd.img-{version}",
+            "/boot/initrd-{version}",
+            "/boot/initramfs-{version}.img",
+        ),
+        argv=("dracut", "--force", "--no-hostonly", "{initrd}", "{version}"),
     ),
 )
 
@@ -160,7 +162,10 @@ def _make_initrd(place: Place, version: str, say: Say) -> str:
     for maker in _MAKERS:
         folders = ("usr/sbin", "usr/bin", "sbin")
         if any(within(place.root, f"{folder}/{maker.program}").is_file() for folder in folders):
-            initrd, argv = maker.of(version)
+            names = [name.format(version=version) for name in maker.initrds]
+            there = [name for name in names if within(place.root, name).is_file()]
+            initrd = [*there, names[-1]][0]
+            argv = [word.format(version=version, initrd=initrd) for word in maker.argv]
             within(place.root, initrd).unlink(missing_ok=True)
             run(guest.inside(place.root, *argv), on_line=say)
             if not within(place.root, initrd).is_file():
