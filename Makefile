@@ -47,6 +47,9 @@ test: setup lint ## all tests
 test-fast: setup ## the tests that take no roots and no time
 	@$(BIN)/pytest -n 2 --dist worksteal -m 'not slow'
 
+test-kernel: setup ## compile the kernel of the OPKG kerrighed (ten minutes or more, once) and boot it
+	@$(BIN)/pytest -m kernel
+
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
@@ -69,5 +72,5 @@ distclean: clean ## remove also the virtual environment and the cache folder
 	$(call unmounted,$(CACHE))
 	rm -rf --one-file-system .venv '$(CACHE)'
 
-.PHONY: help setup .packages demo serve test test-fast lint bench clean distclean
+.PHONY: help setup .packages demo serve test test-fast test-kernel lint bench clean distclean
 .DEFAULT_GOAL := help

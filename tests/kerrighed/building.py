@@ -6,26 +6,30 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from tests.lab.cache import cached
 from tests.lab.roots import debian_root, unpacked
+from tests.programs import forked
 
 SOURCE = Path(__file__).parents[2] / "kerrighed/src"
 # The kernel is here for the guests, and so that it fits the headers.
 PACKAGES = (
     "busybox-static", "gcc", "kmod", "libc6-dev", "linux-headers-amd64", "linux-image-amd64",
-    "make", "pkg-config", "python3-minimal", "sparse",
+    "make", "pkg-config", "python3", "sparse",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
     """A root with a kernel and its headers, and what was built in it: `module` is kerrighed.ko,
-    `tools` is as `make install` has it, `said` what the compilers said."""
+    `tools` is as `make install` has it, `said` what the compilers said. `system` has the kernel
+    and its modules where they are installed."""
 
     root: Path
+    system: Path
     release: str
     module: Path
     tools: Path
@@ -87,9 +91,42 @@ def built(suite: str = "bookworm") -> Built:
     entry = cached(f"kerrighed-{suite}", [sources(), str(root), script], make)
     return Built(
         root=root,
+        system=root,
         release=release,
         module=entry / "kerrighed.ko",
         tools=entry / "tools",
         newer=entry / "newer",
         said=(entry / "said").read_text(),
     )
+
+
+def with_own_kernel(plain: Built) -> Built:
+    """The same with what the recipe makes when its kernel is to be built from source."""
+    opkg = SOURCE.parent
+
+    def make(path: Path) -> None:
+        work = path.with_suffix(".work")
+        shutil.copytree(opkg, work / "kerrighed")
+        recipe = work / "kerrighed/build.toml"
+        text = recipe.read_text()
+        recipe.write_text(text.replace('KERNEL_FROM = "distribution"', 'KERNEL_FROM = "source"'))
+        assert recipe.read_text() != text
+        done = forked("builder", "build", recipe.parent, "-t", "debian-12", "--root", "chroot",
+                      "-o", work / "out")  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        path.mkdir()
+        for deb in (work / "out").glob("*/*kerrighed*_amd64.deb"):
+            if "dbgsym" not in deb.name:
+                subprocess.run(["dpkg-deb", "--extract", deb, path], check=True)
+        run_in(plain.root, path, f"depmod -b /mnt/usr {kernel_of(path)}")
+
+    files = {
+        str(path.relative_to(opkg)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for name in ("build.toml", "config.xml", "packaging", "src")
+        for path in sorted([opkg / name, *(opkg / name).rglob("*")])
+        if path.is_file()
+    }
+    made = cached("kerrighed-kernel", [files, plain.root.name], make, max_age=timedelta(days=90))
+    release = kernel_of(made)
+    module = made / f"usr/lib/modules/{release}/updates/kerrighed.ko"
+    return replace(plain, system=made, release=release, module=module, tools=made)

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.kerrighed.building import Built, run_in
 
 # How long anything may take on a machine that has much else to do.
-PATIENCE = 120
+PATIENCE = 300
 DRIVERS = ("virtio_pci", "virtio_net")
 # Commands come line by line on the console; each answer ends with the command's status.
 INIT = """#!/bin/sh
@@ -41,7 +41,20 @@ done
 POWEROFF = """#!/bin/sh
 exec /bin/busybox poweroff -f
 """
+ARTIFACTS = Path(__file__).parents[2] / "build/artifacts/kerrighed"
+# On a machine that has much else to do, a kernel takes the timers of QEMU for broken.
+APPEND = "console=ttyS0 quiet loglevel=1 panic=1 no_timer_check"
 PROGRAMS = ("usr/sbin/krgadm", "usr/sbin/krgboot", "usr/bin/krgcapset")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boot:
+    """What a machine starts: a kernel, its initrd, what it is told, and with how much memory."""
+
+    kernel: Path
+    initrd: Path
+    append: str = APPEND
+    megabytes: int = 256
 
 
 def _needed(modules: Path, names: tuple[str, ...]) -> list[str]:
@@ -52,8 +65,8 @@ def _needed(modules: Path, names: tuple[str, ...]) -> list[str]:
     return sorted({file for path in wanted for file in (path, *needs[path])})
 
 
-def initrd(built: Built, path: Path) -> Path:
-    """Write the initrd of the guests: busybox, network drivers, the module, the tools."""
+def small_boot(built: Built, path: Path) -> Boot:
+    """Write the initrd of small guests: busybox, network drivers, the module, the tools."""
     with tempfile.TemporaryDirectory(dir=path.parent) as place:
         top = Path(place)
         for folder in ("bin", "sbin", "usr/bin", "usr/sbin", "dev", "proc", "sys", "etc", "tmp"):
@@ -77,11 +90,11 @@ def initrd(built: Built, path: Path) -> Path:
                 stderr=subprocess.DEVNULL,
                 check=True,
             )
-    return path
+    return Boot(kernel=built.system / "boot" / f"vmlinuz-{built.release}", initrd=path)
 
 
 def _add_modules(built: Built, folder: Path) -> None:
-    modules = built.root / "usr/lib/modules" / built.release
+    modules = built.system / "usr/lib/modules" / built.release
     (folder / "extra").mkdir(parents=True)
     shutil.copy(built.module, folder / "extra")
     for name in _needed(modules, DRIVERS):
@@ -166,16 +179,15 @@ class Guest:
 
 
 @contextmanager
-def guest(built: Built, image: Path, name: str, number: int, wire: Path) -> Iterator[Guest]:
+def guest(boot: Boot, name: str, number: int, wire: Path, consoles: Path) -> Iterator[Guest]:
     """A machine that starts. Its network is the socket `wire`/NAME; what it sends goes to
-    `wire`/other-NAME. Its console is kept in the folder of `image`."""
-    kernel = built.root / "boot" / f"vmlinuz-{built.release}"
+    `wire`/other-NAME. Its console is kept in the folder `consoles`."""
     ends = f"local.path={wire / name},remote.type=unix,remote.path={wire / f'other-{name}'}"
     card = f"virtio-net-pci,netdev=n0,mac=52:54:00:00:00:{number:02x},romfile="
     argv: list[str | Path] = [
-        "nice", "qemu-system-x86_64", "-accel", "tcg", "-m", "256", "-nographic", "-nodefaults",
-        "-no-reboot", "-serial", "stdio", "-kernel", kernel, "-initrd", image,
-        "-append", "console=ttyS0 quiet loglevel=1 panic=1",
+        "nice", "qemu-system-x86_64", "-accel", "tcg", "-m", str(boot.megabytes), "-nographic",
+        "-nodefaults", "-no-reboot", "-serial", "stdio",
+        "-kernel", boot.kernel, "-initrd", boot.initrd, "-append", boot.append,
         "-netdev", f"dgram,id=n0,local.type=unix,{ends}", "-device", card,
     ]  # fmt: skip
     (wire / name).unlink(missing_ok=True)
@@ -187,7 +199,7 @@ def guest(built: Built, image: Path, name: str, number: int, wire: Path) -> Iter
         text=True,
         errors="replace",
     )
-    made = Guest(name=name, process=process, console=image.parent / f"{name}.txt")
+    made = Guest(name=name, process=process, console=consoles / f"{name}.txt")
     listener = threading.Thread(target=made.listen, daemon=True)
     listener.start()
     try:
@@ -209,3 +221,10 @@ def join(place: Path, one: str, other: str) -> None:
     """Let two guests be the two ends of one cable."""
     (place / f"other-{one}").symlink_to(other)
     (place / f"other-{other}").symlink_to(one)
+
+
+def keep_consoles(folder: Path, name: str) -> None:
+    """Keep what machines said, whose consoles are in a folder."""
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    for console in folder.glob("*.txt"):
+        shutil.copy(console, ARTIFACTS / f"{name}-{console.name}")

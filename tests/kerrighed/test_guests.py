@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The module and the tools in Debian's kernel, on machines in software."""
+"""The module and the tools, in Debian's kernel and in one of our own, on machines in software."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import struct
 from pathlib import Path
 
 import pytest
 
-from tests.kerrighed.building import SOURCE, Built, built
-from tests.kerrighed.guests import Guest, guest, initrd, join, wire
+from tests.kerrighed.building import SOURCE, Built, built, with_own_kernel
+from tests.kerrighed.guests import Boot, Guest, guest, join, keep_consoles, small_boot, wire
 from tests.kerrighed.plain import ETHERTYPE, HEARTBEAT, ONLINE_FLAG, TO_ALL, Message, message_bytes
 
 pytestmark = pytest.mark.slow
 
 KEY = "0123456789abcdef" * 4
-ARTIFACTS = Path(__file__).parents[2] / "build/artifacts/kerrighed"
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +24,11 @@ def bookworm() -> Built:
     return built()
 
 
-@pytest.fixture
-def image(bookworm: Built, tmp_path: Path) -> Path:
-    return initrd(bookworm, tmp_path / "initrd")
-
-
-def keep_consoles(folder: Path, name: str) -> None:
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    for console in folder.glob("*.txt"):
-        shutil.copy(console, ARTIFACTS / f"{name}-{console.name}")
+@pytest.fixture(params=["distribution", pytest.param("source", marks=pytest.mark.kernel)])
+def boot(request: pytest.FixtureRequest, bookworm: Built, tmp_path: Path) -> Boot:
+    """Debian's kernel, or that of the recipe, with the module and the tools."""
+    made = bookworm if request.param == "distribution" else with_own_kernel(bookworm)
+    return small_boot(made, tmp_path / "initrd")
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
@@ -53,12 +47,12 @@ def set_up(node: Guest, number: int, session: int = 1) -> None:
     node.write("/etc/kerrighed/session.key", KEY)
 
 
-def test_two_nodes_are_a_cluster(bookworm: Built, image: Path) -> None:
+def test_two_nodes_are_a_cluster(boot: Boot, tmp_path: Path) -> None:
     both = "1:online\n2:online"
     try:
-        with wire() as cable, guest(bookworm, image, "node1", 1, cable) as one:
+        with wire() as cable, guest(boot, "node1", 1, cable, tmp_path) as one:
             join(cable, "node1", "node2")
-            with guest(bookworm, image, "node2", 2, cable) as two:
+            with guest(boot, "node2", 2, cable, tmp_path) as two:
                 for number, node in ((1, one), (2, two)):
                     node.wait_until_ready()
                     set_up(node, number)
@@ -73,7 +67,7 @@ def test_two_nodes_are_a_cluster(bookworm: Built, image: Path) -> None:
                 two.cut_power()
             one.wait_for("krgadm nodes status", "1:online\n2:possible")
             assert "node 2 is silent: taken as failed" in one.check("dmesg")
-            with guest(bookworm, image, "node2", 2, cable) as two:
+            with guest(boot, "node2", 2, cable, tmp_path) as two:
                 two.wait_until_ready()
                 set_up(two, 2)
                 two.check("krgboot start")
@@ -89,7 +83,7 @@ def test_two_nodes_are_a_cluster(bookworm: Built, image: Path) -> None:
                 for node in (two, one):
                     assert node.process.wait(timeout=120) == 0
     finally:
-        keep_consoles(image.parent, "two-nodes")
+        keep_consoles(tmp_path, "two-nodes")
 
 
 def look_at_a_double(one: Guest, two: Guest) -> None:
@@ -114,12 +108,12 @@ REFUSED = {
 }
 
 
-def test_one_node_alone(bookworm: Built, image: Path) -> None:
+def test_one_node_alone(boot: Boot, tmp_path: Path) -> None:
     try:
         with (
             wire() as cable,
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other,
-            guest(bookworm, image, "node1", 1, cable) as one,
+            guest(boot, "node1", 1, cable, tmp_path) as one,
         ):
             other.bind(str(cable / "other-node1"))
             one.wait_until_ready()
@@ -134,7 +128,7 @@ def test_one_node_alone(bookworm: Built, image: Path) -> None:
             load_and_unload(one)
             assert not re.search(r"BUG|WARNING|Call Trace|leak", one.check("dmesg"))
     finally:
-        keep_consoles(image.parent, "one-node")
+        keep_consoles(tmp_path, "one-node")
 
 
 def look_at_refusals(one: Guest) -> None:

@@ -1,73 +1,107 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The OPKG: its packages, and what they do to a head node and to an image of Debian."""
+"""The OPKG's native packages: built in build roots, installed, and used, on each family."""
 
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.kerrighed.building import SOURCE
-from tests.opkg_specs.machines import IMAGE, Library, built_library, head_and_image
-from tests.opkg_specs.running import SPECS
+from builder.roots import build_root as root_to_build_in
+from opkg.spec import Relation
+from opkg.target import known_targets
+from tests.builder.conftest import opkgc
+from tests.builder.test_roots import BUILDING, RPM, Inside, running
+from tests.kerrighed.building import SOURCE, build_root, kernel_of
+from tests.lab.roots import overlay
+from tests.lab.standin import KEY_FILE, standin_repository
 
 pytestmark = pytest.mark.slow
 
-# An initrd with all modules takes most of a minute, and is made four times here.
-SMALL_INITRD = """
-mkdir -p /etc/initramfs-tools/conf.d
-echo MODULES=list > /etc/initramfs-tools/conf.d/small
+# Says what the library says where the module is not loaded.
+USES_LIBRARY = """
+#include <kerrighed/kerrighed.h>
+#include <stdio.h>
+int main(void) { return krg_check_hotplug() ? !puts(krg_last_error()) : 1; }
 """
-SCRIPTS = "/usr/lib/oscar/packages/kerrighed"
+NOT_LOADED = "the module kerrighed is not loaded: run krgboot start\n"
 
 
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    directories = [SOURCE.parent, SPECS / "kernel-picker", SPECS / "base"]
-    return built_library(tmp_path_factory.mktemp("packages"), directories=directories)
+@pytest.fixture(scope="module", params=["debian-12", "debian-13"])
+def debs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("debs")
+    opkgc("build", SOURCE.parent, "--root", "chroot", "-t", request.param, "-o", out)
+    return next(out.glob("*/manifest.json")).parent
 
 
-def test_lintian_finds_nothing(packages: Library) -> None:
-    debs = [*packages.folder.glob("*kerrighed[-_2]*.deb")]
-    done = subprocess.run(
-        ["lintian", "--allow-root", "--tag-display-limit", "0", *debs],
-        capture_output=True,
-        text=True,
-    )
-    assert len(debs) == 10
+@pytest.mark.parametrize("debs", ["debian-12"], indirect=True)
+def test_lintian_finds_nothing(debs: Path) -> None:
+    packages = [path for path in debs.glob("*.deb") if "-dbgsym" not in path.name]
+    argv = ["lintian", "--allow-root", "--tag-display-limit", "0", *packages]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert len(packages) == 9
     assert done.stdout == ""
 
 
-def test_an_image_starts_a_kernel_with_the_module(packages: Library) -> None:
-    with head_and_image(packages) as (head, image):
-        before_head = head.state()
-        image.check(SMALL_INITRD)
-        image.install("opkg-kerrighed-client")
-        head.install("opkg-kerrighed-server", "opkg-kerrighed")
-        modules = image.check("cd /lib/modules; echo */updates/dkms/kerrighed.ko").split()
-        [release] = [module.partition("/")[0] for module in modules]
-        assert image.check(f"modinfo -k {release} -F version kerrighed") == "3.1.0\n"
-
-        head.check(f"{SCRIPTS}/api-post-image {IMAGE}")
-        conf = image.check("cat /etc/systemconfig/systemconfig.conf")
-        assert "DEFAULTBOOT = kerrighed\n" in conf
-        assert f"PATH = /boot/vmlinuz-{release}\n" in conf
-        assert f"INITRD = /boot/initrd.img-{release}\n" in conf
-        assert "APPEND" not in conf  # a node's id is in the list of nodes
-        assert 'set default="kerrighed"' in image.check("cat /boot/grub/custom.cfg")
-
-        nodes = "printf 'node1\\nnode2\\n' > /tmp/nodes; OSCAR_NODES=/tmp/nodes"
-        head.check(f"{nodes} {SCRIPTS}/api-post-clientdef")
-        wanted = "session=1\nnbmin=2\nnode1:1\nnode2:2\n"
-        assert image.check("cat /etc/kerrighed_nodes") == wanted
-        assert image.check("cat /etc/kerrighed/session.key") == head.check(
-            "cat /etc/kerrighed/session.key"
+def test_debs_are_installed_and_used(debs: Path) -> None:
+    names = ("kerrighed-modules", "libkerrighed2", "libkerrighed-dev", "kerrighed-tools",
+             "python3-kerrighed")  # fmt: skip
+    # A root with the kernel and its headers.
+    base = build_root(known_targets().find(debs.name).distribution.suite)
+    with overlay(base) as root:
+        inside = running(root, debs)
+        inside(
+            "dpkg",
+            "--install",
+            *(f"/mnt/{next(debs.glob(f'{n}_*.deb')).name}" for n in names),
         )
-        done = [line for line in image.state() if "/boot/initrd" not in line]
-        head.check(f"{SCRIPTS}/api-post-image {IMAGE}; {nodes} {SCRIPTS}/api-post-clientdef")
-        assert [line for line in image.state() if "/boot/initrd" not in line] == done
+        use(inside, kernel_of(base))
+        inside("dpkg", "--purge", "kerrighed-modules")
+        assert "kerrighed" not in inside("sh", "-c", "cat /usr/lib/modules/*/modules.dep")
 
-        head.purge_ours()
-        assert head.state() == before_head
-        image.purge_ours()
-        assert not [line for line in image.state() if "kerrighed" in line.split()[0]]
+
+def test_rpms_are_installed_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = standin_repository(BUILDING)
+    table = tmp_path / "targets.toml"
+    table.write_text(
+        f'[distributions.demo-rpm-9]\nmirrors = [{{ name = "demo", url = "file://{repository}", '
+        f'key = "file://{repository / KEY_FILE}" }}]\n'
+    )
+    monkeypatch.setenv("OPKG_TARGETS", str(table))
+    known_targets.cache_clear()
+    try:
+        opkgc("build", SOURCE.parent, "--root", "chroot", "-t", "demo-rpm-9", "-o", tmp_path,
+              lint=True)  # fmt: skip
+        needed = [Relation(name=name) for name in ("gcc", "glibc-devel", "kmod", "python3")]
+        base = root_to_build_in(known_targets().find("demo-rpm-9"), needed, (), print)
+    finally:
+        known_targets.cache_clear()
+    folder = tmp_path / "demo-rpm-9-x86_64"
+    names = ("libkerrighed2", "libkerrighed-devel", "kerrighed-tools", "python3-kerrighed")
+    with overlay(base) as root:
+        inside = running(root, folder)
+        found = {path.name.rsplit("-", 2)[0]: f"/mnt/{path.name}" for path in folder.glob("*.rpm")}
+        inside(*RPM, "--install", *(found[name] for name in names))
+        inside(*RPM, "--install", "--nodeps", found["kerrighed-modules"])
+        release = inside("sh", "-c", "ls /usr/lib/modules").strip()
+        use(inside, release)
+        assert f"linux-image-{release}" in inside(*RPM, "-q", "--requires", "kerrighed-modules")
+        inside(*RPM, "--verify", *names)
+        inside(*RPM, "--erase", "kerrighed-modules", "python3-kerrighed", "libkerrighed-devel")
+        assert not list(root.glob("usr/lib/modules/*/updates/*"))
+
+
+def use(inside: Inside, release: str) -> None:
+    """Look at what the packages, now installed, do without their module being loaded."""
+    assert "updates/kerrighed.ko" in inside("modprobe", "-S", release, "-D", "kerrighed")
+    assert inside("modinfo", "-k", release, "-F", "version", "kerrighed") == "3.1.0\n"
+    assert inside("modinfo", "-k", release, "-F", "vermagic", "kerrighed").startswith(release)
+    said = inside("sh", "-c", "krgadm nodes status 2>&1 || echo status $?")
+    assert said == f"krgadm: {NOT_LOADED}status 1\n"
+    program = f"cd /tmp; cat > a.c <<'END'\n{USES_LIBRARY}END\ngcc a.c -lkerrighed -o a; ./a"
+    assert inside("sh", "-ec", program) == NOT_LOADED
+    # The stand-in's Python is Debian's, and does not look where RPM distributions have packages.
+    path = "PYTHONPATH=$(dirname $(find /usr/lib/python3* -name kerrighed.py))"
+    python = f"{path} python3 -c 'import kerrighed; kerrighed.nodes()' 2>&1 || true"
+    assert NOT_LOADED in inside("sh", "-c", python)

@@ -11,6 +11,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/uts.h>
 #include <linux/utsname.h>
 #include <linux/vmalloc.h>
 
@@ -46,17 +47,20 @@ static ssize_t read_file(const char *path, size_t most, void **bytes)
 	return kernel_read_file_from_path(path, 0, bytes, most, NULL, READING_UNKNOWN);
 }
 
+/* What the machine is called now; /etc/hostname may be the same for all nodes of an image. */
 static void host_name(char *name, size_t size)
 {
 	void *bytes;
-	ssize_t length = read_file("/etc/hostname", size - 1, &bytes);
+	ssize_t length;
 
+	strscpy(name, utsname()->nodename, size);
+	if (strcmp(name, UTS_NODENAME) && strcmp(name, "localhost"))
+		return;
+	length = read_file("/etc/hostname", size - 1, &bytes);
 	if (length > 0) {
 		memcpy(name, bytes, length);
 		name[length] = '\0';
 		name[strcspn(name, " \t\n")] = '\0';
-	} else {
-		strscpy(name, utsname()->nodename, size);
 	}
 	vfree(bytes);
 }
