@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from repo_server.limits import Limiter
 from repo_server.problems import RefusedError, status_of
 from repo_server.repository import Repository
 from repo_server.tokens import ALL, Action, Token
+
+_log = logging.getLogger(__name__)
 
 _OURS = (
     "make one with opkg-repo token create, and send it as: Authorization: Bearer TOKEN, "
@@ -88,10 +91,14 @@ class Access:
             status, error = status_of(reason), str(reason)
             raise
         finally:
-            audit.note(
-                self.repository, who, action, address=self.address, channel=channel,
-                detail=detail[:500], status=status, error=error[:500],
-            )  # fmt: skip
+            try:
+                audit.note(
+                    self.repository, who, action, address=self.address, channel=channel,
+                    detail=detail[:500], status=status, error=error[:500],
+                )  # fmt: skip
+            except OSError:
+                # What was done, or refused, must be told all the same.
+                _log.exception("%s by %s in “%s” could not be noted", action, who, channel)
 
 
 def _unknown(_error: object) -> NoReturn:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
 from flask import Response, render_template
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import contains_eager
 
 from opkg.errors import OpkgError
@@ -31,7 +33,7 @@ from repo_server.check import check
 from repo_server.limits import Limiter
 from repo_server.package import tree_path
 from repo_server.publish import publish
-from repo_server.repository import Repository, check_channel
+from repo_server.repository import Repository, check_channel, full_disk
 from repo_server.tables import Content, Placement
 from repo_server.tokens import Action
 
@@ -96,6 +98,15 @@ def _tell_problems(api: APIFlask, repository: Repository) -> None:
     @api.errorhandler(OpkgError)
     def refused(error: OpkgError) -> Response:
         return answer(problems.problem_of(error, repository), {})
+
+    @api.errorhandler(OSError)
+    @api.errorhandler(OperationalError)
+    @api.errorhandler(sqlite3.OperationalError)
+    def failed(error: Exception) -> Response:
+        full = full_disk(repository, error)
+        if full is None:
+            raise error
+        return refused(full)
 
 
 def _describe(api: APIFlask) -> None:

@@ -12,9 +12,8 @@ import hashlib
 import logging
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ import msgspec
 
 from opkg.document import decode, encode
 from opkg.errors import OpkgError
-from opkg.files import locked, write_atomic
+from opkg.files import write_atomic
 from opkg.target import known_targets
 from repo_server import deb_changes, garbage, intake, uploads
 from repo_server.batch import read_batch
@@ -31,7 +30,7 @@ from repo_server.intake import Added, Staged
 from repo_server.package import Package
 from repo_server.problems import RefusedError, problem, problem_of
 from repo_server.publish import publish_within
-from repo_server.repository import Progress, Repository, changing
+from repo_server.repository import FullDiskError, Progress, Repository, changing, is_full, room
 from repo_server.uploads import Upload
 
 _TICKET, _ANSWER = "ticket.json", "answer.json"
@@ -65,7 +64,13 @@ class Turn:
     ticket: Ticket
 
     def answer(self, answer: Answer) -> None:
-        write_atomic(self.folder / _ANSWER, encode(answer), mode=0o600)
+        try:
+            write_atomic(self.folder / _ANSWER, encode(answer), mode=0o600)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            # Whoever waits for it finds none, and says so.
+            _log.error("an answer found no room on the disk")
 
 
 def complete(repository: Repository, found: Sequence[Upload], progress: Progress) -> Answer:
@@ -80,10 +85,17 @@ def complete(repository: Repository, found: Sequence[Upload], progress: Progress
     for upload in found:
         uploads.verify(repository, upload)
     files = {upload.name: uploads.data(repository, upload) for upload in found}
-    answer = take(repository, first.channel, first.target, files, progress)
+    try:
+        answer = take(repository, first.channel, first.target, files, progress)
+    except FullDiskError:
+        for upload in found:
+            uploads.remove(repository, upload)
+        raise
     if not answer.problem:
         memory = _memory(repository, first.owner, [upload.id for upload in found])
-        write_atomic(memory, encode(answer), mode=0o600)
+        # Without it, one whose answer is lost is told to send all of it again, which is harmless.
+        with suppress(OSError):
+            write_atomic(memory, encode(answer), mode=0o600)
     for upload in found:
         uploads.remove(repository, upload)
     return answer
@@ -94,6 +106,9 @@ def remembered(repository: Repository, owner: str, numbers: Sequence[str]) -> An
     memory = _memory(repository, owner, numbers)
     if not memory.exists():
         return None
+    for number in numbers:
+        # A killed process may have left some.
+        shutil.rmtree(uploads.folder(repository) / number, ignore_errors=True)
     return decode(memory.read_bytes(), Answer, where="answer")
 
 
@@ -109,40 +124,43 @@ def take(
     files: Mapping[str, Path],
     progress: Progress,
 ) -> Answer:
-    """Publish files, by their names, in a channel."""
-    with _batch_folder(repository) as folder:
+    """Publish files, by their names, in a channel. Raises FullDiskError."""
+    with room(repository), uploads.workplace(repository) as folder:
         inbox = folder / "in"
         try:
-            for name, path in files.items():
-                (inbox / name).parent.mkdir(parents=True, exist_ok=True)
-                os.link(path, inbox / name)
-            chosen = known_targets().find(target) if target else None
-            given = _given(inbox, list(files))
-            batch = read_batch(given, chosen)
-            staged = intake.stage(repository, channel, batch, folder / "staged")
+            ticket = _prepare(repository, channel, target, files, folder)
+            write_atomic(folder / _TICKET, encode(ticket), mode=0o600)
         except OpkgError as error:
             return Answer(problem=problem_of(error, repository, str(inbox)))
-        ticket = Ticket(
-            channel=channel,
-            target=target,
-            files=tuple(str(path) for path in given),
-            packages={str(path): package for path, package in staged.packages.items()},
-            vouchers={str(path): name for path, name in staged.vouchers.items()},
-        )
-        write_atomic(folder / _TICKET, encode(ticket), mode=0o600)
-        with locked(uploads.folder(repository) / ".turn"):
+        with uploads.turn(repository):
             if not (folder / _ANSWER).exists():
                 _publish(repository, _turns(repository), progress)
+        if not (folder / _ANSWER).exists():
+            raise FullDiskError(
+                "the disk is full: there is no room for what became of this",
+                hint="make room, and send it again: what was published is told to have been there",
+            )
         return decode((folder / _ANSWER).read_bytes(), Answer, where="answer")
 
 
-@contextmanager
-def _batch_folder(repository: Repository) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="batch-", dir=uploads.folder(repository)))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _prepare(
+    repository: Repository, channel: str, target: str, files: Mapping[str, Path], folder: Path
+) -> Ticket:
+    """Read files, by their names, in a folder of their own, and let them wait to be published."""
+    inbox = folder / "in"
+    for name, path in files.items():
+        (inbox / name).parent.mkdir(parents=True, exist_ok=True)
+        os.link(path, inbox / name)
+    chosen = known_targets().find(target) if target else None
+    given = _given(inbox, list(files))
+    staged = intake.stage(repository, channel, read_batch(given, chosen), folder / "staged")
+    return Ticket(
+        channel=channel,
+        target=target,
+        files=tuple(str(path) for path in given),
+        packages={str(path): package for path, package in staged.packages.items()},
+        vouchers={str(path): name for path, name in staged.vouchers.items()},
+    )
 
 
 def _given(inbox: Path, names: Sequence[str]) -> list[Path]:
@@ -161,10 +179,10 @@ def _given(inbox: Path, names: Sequence[str]) -> list[Path]:
 
 
 def _turns(repository: Repository) -> list[Turn]:
-    """All tickets without an answer, also those of a process that was killed."""
+    """All tickets without an answer."""
     return [
         Turn(folder=path.parent, ticket=decode(path.read_bytes(), Ticket, where=_TICKET))
-        for path in sorted(uploads.folder(repository).glob(f"batch-*/{_TICKET}"))
+        for path in sorted(uploads.folder(repository).glob(f"{uploads.WORKPLACE}*/{_TICKET}"))
         if not (path.parent / _ANSWER).exists()
     ]
 
@@ -173,7 +191,8 @@ def _publish(repository: Repository, turns: Sequence[Turn], progress: Progress) 
     """Publish tickets together; where one stands against that, without it."""
     waiting = list(turns)
     while waiting:
-        refused: list[Turn] = []
+        # All, where the change cannot even begin.
+        refused = waiting
         try:
             with changing(repository, progress) as session:
                 added = {}

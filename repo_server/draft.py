@@ -99,13 +99,19 @@ class Draft:
         place.symlink_to(os.path.relpath(shared, place.parent))
 
     def share_package(self, path: str, sha256: str) -> None:
-        """Put a package of the pool into those folders. What is there by that name, if anything,
-        is no package that a generation shows, or it is this one."""
-        place = self.repository.packages / path
+        """Put a package of the pool into those folders, in the place of what a publication that
+        was killed may have left there by that name."""
+        place, pooled = self.repository.packages / path, pool_path(self.repository.pool, sha256)
         if place.parent not in self.filled:
             place.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.link(pool_path(self.repository.pool, sha256), place)
+        try:
+            os.link(pooled, place)
+        except FileExistsError:
+            if not place.samefile(pooled):
+                fresh = place.with_name(f".{place.name}")
+                fresh.unlink(missing_ok=True)
+                os.link(pooled, fresh)
+                fresh.replace(place)
         self.filled.add(place.parent)
 
     def take_over(self, folder: str, lasting: Iterable[str]) -> None:

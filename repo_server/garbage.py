@@ -63,9 +63,10 @@ def collect(
         # First the catalog, then the files: a file that nobody knows does no harm.
         session.commit()
         files, freed = _sweep(repository, session)
-        uploads.clean(repository)
         ended = select(func.count()).select_from(Placement).where(Placement.until.is_not(None))
         waiting = session.scalar(ended) or 0
+    # After the change: whoever completes uploads holds these, and then waits for a change.
+    uploads.clean(repository)
     return Collected(removed=removed, files=files, freed=freed, waiting=waiting)
 
 

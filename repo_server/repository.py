@@ -150,7 +150,7 @@ def changing(repository: Repository, progress: Progress) -> Iterator[Session]:
         progress("waiting for another command that is changing this repository …")
 
     with (
-        _room(repository),
+        room(repository),
         locked(repository.directory / ".lock", waiting=waiting),
         catalog.opened(repository.directory) as session,
     ):
@@ -167,19 +167,26 @@ def changing(repository: Repository, progress: Progress) -> Iterator[Session]:
 
 
 @contextmanager
-def _room(repository: Repository) -> Iterator[None]:
-    """Raise OpkgError where the disk is full."""
+def room(repository: Repository) -> Iterator[None]:
+    """Raise FullDiskError where something fails since the disk is full."""
     try:
         yield
     except (OSError, OperationalError) as error:
-        # SQLite has several words for it.
-        if not is_full(error) and shutil.disk_usage(repository.directory).free > _NO_ROOM:
-            raise
-        raise FullDiskError(
-            "the disk is full; nothing was changed",
-            where=str(repository.directory),
-            hint="make room: opkg-repo gc removes what nobody needs any more",
-        ) from error
+        if full := full_disk(repository, error):
+            raise full from error
+        raise
+
+
+def full_disk(repository: Repository, error: Exception) -> FullDiskError | None:
+    """The error of a full disk, if that is why there was this one."""
+    # SQLite has several words for it.
+    if not is_full(error) and shutil.disk_usage(repository.directory).free > _NO_ROOM:
+        return None
+    return FullDiskError(
+        "the disk is full; nothing was changed",
+        where=str(repository.directory),
+        hint="make room: opkg-repo gc removes what nobody needs any more",
+    )
 
 
 def is_full(error: Exception) -> bool:

@@ -9,7 +9,10 @@ import hashlib
 import os
 import re
 import shutil
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +20,7 @@ import msgspec
 
 from opkg.document import decode, encode
 from opkg.errors import OpkgError
-from opkg.files import sha256_file, write_atomic
+from opkg.files import locked, sha256_file, write_atomic
 from opkg.target import known_targets
 from repo_server.problems import RefusedError
 from repo_server.repository import FullDiskError, Repository, check_channel, is_full
@@ -29,6 +32,12 @@ DOCUMENT_LIMIT = 16 << 20
 OPEN = 1000
 # What is left of uploads is removed when nothing came for as long, in seconds.
 STALE = 24 * 3600
+
+_ABOUT = "meta.json"
+
+# In this folder, the lock of whoever publishes, and how the folders of completions begin.
+_TURN = ".turn"
+WORKPLACE = "batch-"
 
 _PIECE = 1 << 18
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -88,12 +97,16 @@ def begin(
         sha256=sha256,
     )
     place = folder(repository) / upload.id
-    if not (place / "meta.json").exists():
+    if not (place / _ABOUT).exists():
         _check_room(repository, owner, size)
         place.mkdir(mode=0o700, exist_ok=True)
-        (place / "data").touch()
-        # Last, since it makes the upload known.
-        write_atomic(place / "meta.json", encode(upload), mode=0o600)
+        try:
+            (place / "data").touch()
+            # Last, since it makes the upload known.
+            write_atomic(place / _ABOUT, encode(upload), mode=0o600)
+        except OSError:
+            remove(repository, upload)
+            raise
     return upload
 
 
@@ -115,7 +128,7 @@ def check_size(name: str, size: int) -> None:
 
 def find(repository: Repository, owner: str, number: str) -> Upload:
     """An upload of this owner by its ID. Raises RefusedError where there is none."""
-    path = folder(repository) / number / "meta.json"
+    path = folder(repository) / number / _ABOUT
     if _ID.fullmatch(number) and path.exists():
         upload = decode(path.read_bytes(), Upload, where="upload")
         if upload.owner == owner:
@@ -204,16 +217,54 @@ def verify(repository: Repository, upload: Upload) -> None:
 
 def remove(repository: Repository, upload: Upload) -> None:
     """Forget an upload."""
+    # First what makes it known, for whoever finds the rest.
+    data(repository, upload).with_name(_ABOUT).unlink(missing_ok=True)
     shutil.rmtree(folder(repository) / upload.id, ignore_errors=True)
 
 
+@contextmanager
+def workplace(repository: Repository) -> Iterator[Path]:
+    """A folder for one completion, which ends with it. Its lock says that the process lives."""
+    # Hidden until it is locked.
+    hidden = Path(tempfile.mkdtemp(prefix=f".{WORKPLACE}", dir=folder(repository)))
+    handle = os.open(hidden, os.O_RDONLY)
+    place = hidden.with_name(hidden.name[1:])
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        hidden.rename(place)
+        yield place
+    finally:
+        for path in (hidden, place):
+            shutil.rmtree(path, ignore_errors=True)
+        os.close(handle)
+
+
+@contextmanager
+def turn(repository: Repository) -> Iterator[None]:
+    """Look after the folders of completions, alone; those whose process was killed are gone."""
+    with locked(folder(repository) / _TURN):
+        for place in folder(repository).glob(f"{WORKPLACE}*"):
+            # It may end just now.
+            with suppress(FileNotFoundError, BlockingIOError):
+                handle = os.open(place, os.O_RDONLY)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(place, ignore_errors=True)
+                finally:
+                    os.close(handle)
+        yield
+
+
 def clean(repository: Repository) -> int:
-    """Remove what is left of uploads that nothing came for since yesterday; how many there were."""
+    """Remove what is left of uploads that nothing came for since yesterday; how many there were.
+    What killed completions left is removed at any age."""
+    with turn(repository):
+        pass
     oldest = time.time() - STALE
     removed = 0
     for entry in folder(repository).iterdir():
         files = [entry, *entry.rglob("*")]
-        if entry.name.startswith(".") or max(file.lstat().st_mtime for file in files) > oldest:
+        if entry.name == _TURN or max(file.lstat().st_mtime for file in files) > oldest:
             continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)
@@ -226,7 +277,7 @@ def clean(repository: Repository) -> int:
 def _check_room(repository: Repository, owner: str, size: int) -> None:
     others = [
         decode(path.read_bytes(), Upload, where="upload")
-        for path in folder(repository).glob("*/meta.json")
+        for path in folder(repository).glob(f"*/{_ABOUT}")
     ]
     if sum(other.owner == owner for other in others) >= OPEN:
         raise RefusedError(

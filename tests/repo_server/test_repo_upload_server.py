@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -17,10 +18,17 @@ import requests
 
 from opkg.files import sha256_file
 from opkg.run import run
+from repo_server.check import check
 from tests.programs import forked
 from tests.repo_server.clients import apt_client, dnf_client, installed_rpms
+from tests.repo_server.test_repo_crash import fill, killed_at
+from tests.repo_server.test_repo_uploads import Uploader, refused
 
 pytestmark = pytest.mark.slow
+
+# Of the steps of a completion, one in so many is tried: intake and publication by themselves are
+# killed at each of theirs elsewhere.
+STRIDE = 23
 
 
 @pytest.fixture
@@ -224,3 +232,110 @@ def test_full_disk_keeps_nothing(small_disk, token, build, tmp_path):
         assert not (repo.directory / "uploads" / number).exists()
         (repo.directory / "filler").unlink()
     assert repo.state() == before
+
+
+def test_upload_on_a_full_disk_is_refused_wherever_it_fills_up(small_disk, build, tmp_path):
+    """When it is announced, sent or completed; while it is read, or published."""
+    repo = small_disk
+    anna = Uploader(repo)
+    content = os.urandom(100_000).hex()
+    path = build.deb(tmp_path, "beta", "1-1~deb12", content=content, compression="none")
+    upload = anna.begin(path).json["id"]
+    steps = {
+        "begin": lambda: anna.begin(path),
+        "send": lambda: anna.put(upload, path.read_bytes()),
+        "complete": lambda: anna.complete(upload),
+    }
+    before, number, done = repo.state(), repo.number, 0
+    for moment in steps:
+        for leave in range(0, 1 << 20, 24 << 10):
+            for step in steps:
+                ballast = fill(repo.directory.parent, leave=leave) if step == moment else None
+                reply = steps[step]()
+                if ballast:
+                    ballast.unlink()
+                if reply.status_code >= 400:
+                    break
+            if reply.status_code < 400:
+                break
+            assert "full" in refused(reply, 507) or "no room" in reply.json["detail"]
+            # What had been announced may wait, and then goes on.
+            assert set(anna.left()) <= {upload}
+            assert (repo.number, repo.state()) == (number, before)
+            assert check(repo.live).faults == ()
+            done += 1
+        assert reply.status_code < 400, reply.text
+        assert check(repo.live).faults == ()
+        repo.run("remove", "--channel", "testing", "beta")
+        repo.run("publish")
+        repo.run("gc")
+        before, number = repo.state(), repo.number
+    assert done > 10
+
+
+def test_server_killed_at_any_step_of_a_completion_lets_the_client_go_on(
+    make_repo, build, tmp_path
+):
+    repo = make_repo()
+    anna = Uploader(repo)
+    files = [build.deb(tmp_path, "beta", "1-1~deb12"), build.rpm(tmp_path, "beta", "1-1.demo9")]
+    # So that rpm has its database of keys.
+    anna.complete(anna.send(build.rpm(tmp_path, "alpha", "1-1.demo9")))
+    numbers = [anna.send(path) for path in files]
+    start, number = tmp_path / "start", repo.number
+    repo.directory.rename(start)
+    step, states = 0, set()
+    while True:
+        shutil.copytree(start, repo.directory, symlinks=True)
+        killed = killed_at(step, lambda: anna.complete(*numbers))
+        assert check(repo.live).faults == ()
+        names = {row["name"] for row in repo.json("list") if row["generation"]}
+        states.add((repo.number, *sorted(names)))
+        reply = anna.complete(*numbers)
+        if reply.status_code == 404:
+            # It knows some no more, and says so: all of it comes again.
+            assert "send it again" in reply.json["hint"]
+            reply = anna.complete(*[anna.send(path) for path in files])
+        assert reply.status_code == 200, reply.text
+        assert {row["name"] for row in reply.json["added"]} == {"beta"}
+        assert len(repo.json("list")) == 3
+        assert check(repo.live).faults == ()
+        assert anna.left() == []
+        assert not (repo.directory / "staging").exists()
+        shutil.rmtree(repo.directory)
+        if not killed:
+            break
+        step += STRIDE
+    assert step > 100
+    assert states == {(number, "alpha"), (number + 1, "alpha", "beta")}
+
+
+def test_command_goes_on_when_the_server_is_killed_and_started_again(repo, token, build, tmp_path):
+    """The whole server, while many complete at once."""
+    files = [build.deb(tmp_path, f"many{number}", "1-1~deb12") for number in range(6)]
+    server = repo.start("serve", "--port", "0")
+    url = server.stdout.readline().strip()
+    words = ("--channel", "testing", "--token-file", token)
+    with ThreadPoolExecutor(len(files)) as pool:
+        doing = [pool.submit(forked, "repo_server", "upload", url, path, *words) for path in files]
+        # Some are being completed: the first turn has begun.
+        while not list((repo.directory / "uploads").glob("batch-*/ticket.json")):
+            if all(one.done() for one in doing):
+                break
+        workers = run(["pgrep", "-P", str(server.pid)]).stdout.split()
+        for process in (server.pid, *map(int, workers)):
+            os.kill(process, signal.SIGKILL)
+        server.communicate()
+        assert check(repo.live).faults == ()
+        port = url.rstrip("/").rpartition(":")[2]
+        again = repo.start("serve", "--port", port)
+        try:
+            assert again.stdout.readline().strip() == url
+            ends = [one.result() for one in doing]
+        finally:
+            again.terminate()
+            again.communicate()
+    assert [end.stderr for end in ends if end.returncode] == []
+    assert len(repo.json("list")) == len(files)
+    assert check(repo.live).faults == ()
+    assert not list((repo.directory / "uploads").glob("batch-*"))
