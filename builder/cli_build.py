@@ -17,12 +17,14 @@ from builder.job import Place, Result, Status
 from builder.options import (
     DIRECTORIES,
     OUT,
+    REPO,
     ROOT,
     SIGN,
     SOURCES,
     STORE,
     STORE_GB,
     TARGETS,
+    published,
     replaced,
     signing_key,
     targets_named,
@@ -51,6 +53,7 @@ _WAITING = 256
 )  # fmt: skip
 @SOURCES
 @ROOT
+@REPO
 @click.option(
     "--executor", metavar="dask:tcp://HOST:PORT", default="",
     help="Let recipes be followed by the workers of a Dask scheduler (opkgc worker).",
@@ -77,6 +80,7 @@ def build(
     jobs: int,
     sources: Sequence[str],
     place: str,
+    repo: tuple[str, str, Path] | None,
     sign: Path | None,
     executor: str,
     store: str,
@@ -93,7 +97,9 @@ def build(
     is skipped; one that fails makes the exit status 1 and stops only those that need it.
     """
     key = signing_key(sign) if sign else None
-    planned = plan_jobs(directories, targets_named(targets), replaced(sources), Place(place))
+    planned = plan_jobs(
+        directories, targets_named(targets), replaced(sources), Place(place), published(repo)
+    )
     opened = open_store(store, store_gb)
     farm = _farm(executor, opened, store, lint=lint)
     with watched(planned, out, as_json=as_json, page=report) as watch:
@@ -130,13 +136,18 @@ def build(
 @click.option("-t", "--target", metavar="TARGET", required=True, help="For this target.")
 @OUT
 @ROOT
-def shell(directory: Path, target: str, out: Path, place: str) -> None:
+@REPO
+def shell(
+    directory: Path, target: str, out: Path, place: str, repo: tuple[str, str, Path] | None
+) -> None:
     """Open a shell where a build of an OPKG failed.
 
     It is in the room of the build, with its sources as the steps left them, and with their
     environment.
     """
-    job = plan_jobs([directory], targets_named([target]), place=Place(place))[0]
+    job = plan_jobs(
+        [directory], targets_named([target]), place=Place(place), repository=published(repo)
+    )[0]
     if job.recipe is None:
         raise OpkgError(f"{job.opkg.name} has no recipe", where=str(directory))
     enter_private_namespace()

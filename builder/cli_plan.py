@@ -13,10 +13,12 @@ from builder.options import (
     DIRECTORIES,
     JSON,
     OUT,
+    REPO,
     ROOT,
     SOURCES,
     STORE,
     TARGETS,
+    published,
     replaced,
     targets_named,
 )
@@ -41,6 +43,7 @@ _WORDS = {
 @OUT
 @SOURCES
 @ROOT
+@REPO
 @STORE
 @click.option(
     "--svg", metavar="FILE", type=click.Path(path_type=Path), help="Draw what needs what."
@@ -52,6 +55,7 @@ def plan(
     out: Path,
     sources: Sequence[str],
     place: str,
+    repo: tuple[str, str, Path] | None,
     store: str,
     svg: Path | None,
     *,
@@ -61,7 +65,9 @@ def plan(
 
     An OPKG is built after those that it needs: whose packages its recipe requires.
     """
-    jobs = plan_jobs(directories, targets_named(targets), replaced(sources), Place(place))
+    jobs = plan_jobs(
+        directories, targets_named(targets), replaced(sources), Place(place), published(repo)
+    )
     actions = _actions(jobs, out, open_store(store, float("inf")))
     if svg:
         write_atomic(svg, picture(jobs, actions))

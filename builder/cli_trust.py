@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from builder.openpgp import PublicKeys
-from builder.options import JSON, SOURCES, replaced
+from builder.options import JSON, REPO, SOURCES, published, replaced
 from opkg.console import print_json, say
 
 if TYPE_CHECKING:
@@ -33,9 +33,16 @@ if TYPE_CHECKING:
     help="An OpenPGP public key that RPMs and provenance must be signed with.",
 )  # fmt: skip
 @SOURCES
+@REPO
 @JSON
 def verify(
-    paths: Sequence[Path], jobs: int, key: Path | None, sources: Sequence[str], *, as_json: bool
+    paths: Sequence[Path],
+    jobs: int,
+    key: Path | None,
+    sources: Sequence[str],
+    repo: tuple[str, str, Path] | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Build again what manifests say was built, and compare.
 
@@ -51,11 +58,18 @@ def verify(
     from builder.verify import verify as verify_manifest
 
     keys = PublicKeys(key) if key else None
+    repository = published(repo)
     verdicts = [
         verdict
         for path in manifests
         for verdict in verify_manifest(
-            path, directories, replaced(sources), keys=keys, workers=jobs, say=say
+            path,
+            directories,
+            replaced(sources),
+            keys=keys,
+            repository=repository,
+            workers=jobs,
+            say=say,
         )
     ]
     if as_json:

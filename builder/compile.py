@@ -94,7 +94,11 @@ def _work(
     needed = build_requirements(recipe, job.target, job.opkg.names)
     room = Room(
         work=folder,
-        root=build_root(job.target, needed, used, say) if job.in_root else HOST,
+        root=build_root(
+            job.target, needed, used, say, published=job.input.published, source=job.source
+        )
+        if job.in_root
+        else HOST,
         tree=tree_name(job.opkg, job.target),
         memory_mb=recipe.build.memory_mb,
         minutes=recipe.build.minutes,
@@ -113,8 +117,9 @@ def _check_machine(job: Job, recipe: Recipe) -> None:
     """Refuse what cannot be done here: to install packages on this machine, and to compile for
     an architecture that it does not have."""
     machine = platform.machine()
-    if job.needs and not job.in_root:
-        others = ", ".join(name.partition("/")[2] for name in job.needs)
+    published = [package.name for package in job.input.published]
+    if (job.needs or published) and not job.in_root:
+        others = ", ".join([*(name.partition("/")[2] for name in job.needs), *published])
         raise OpkgError(
             f"{job.opkg.name} is built with packages of {others}, which this machine's own file "
             "system does not get",

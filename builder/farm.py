@@ -117,6 +117,7 @@ class DaskFarm:
             mirrors=mirror_state(job.target) if job.in_root else {},
             input=job.input,
             uses=job.uses,
+            source=job.source,
             lint=self.lint,
         )
 

@@ -17,7 +17,7 @@ from opkg.directory import digest
 from opkg.document import encode
 from opkg.errors import OpkgError
 from opkg.files import sha256_bytes, sha256_file
-from opkg.manifest import Input, InputPatch, InputSource
+from opkg.manifest import Input, InputPatch, InputSource, PublishedPackage
 from opkg.names import Native
 from opkg.native import choose
 from opkg.native.system import HOST, System, target_of
@@ -48,10 +48,12 @@ class Directory:
         replaced: Mapping[str, Path],
         root: str,
         needs: Mapping[str, str],
+        published: tuple[PublishedPackage, ...] = (),
     ) -> Input:
         """All that decides the bytes of the packages: `recipe` is resolved for the target,
         `replaced` are the paths that stand in for its sources, `root` is the key of the build
-        root, "" where there is none, `needs` are the keys of the jobs that it needs."""
+        root, "" where there is none, `needs` are the keys of the jobs that it needs,
+        `published` the packages of a repository that are in its root."""
         settings = _Settings(target=target, names=self.opkg.names.table)
         entry = Input(
             opkg=self.opkg.name,
@@ -63,6 +65,7 @@ class Directory:
             root=root,
             machine=_machine() if recipe and recipe.is_compiled and not root else "",
             needs=dict(needs),
+            published=published,
             sources=tuple(self._sources(recipe, replaced)) if recipe else (),
         )
         # Where a checkout stands decides nothing.

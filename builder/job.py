@@ -12,6 +12,7 @@ from pathlib import Path
 from builder.roots import can_be_made
 from opkg.errors import OpkgError
 from opkg.manifest import Artifact, Input
+from opkg.native.installer import PackageSource
 from opkg.recipe import Recipe
 from opkg.resolve import NativePackage, applies, native_packages
 from opkg.spec import Opkg
@@ -88,11 +89,13 @@ class Job(OnTarget):
     packages, with a digest over it, the job's key. `in_root` says whether the recipe is followed
     in a build root of the target, or on this machine's own file system. `uses` are the jobs whose
     packages can be installed there, by id: those that it needs, those that these need, and so on;
-    each with its key."""
+    each with its key. `source` is the repository that the published packages among the inputs come
+    from."""
 
     input: Input
     in_root: bool
     uses: Mapping[str, str]
+    source: PackageSource | None = None
 
     @property
     def key(self) -> str:

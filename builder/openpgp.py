@@ -73,6 +73,11 @@ class PublicKeys:
             hint = "name the file of a public key: gpg --armor --export"
             raise OpkgError("no OpenPGP public key", where=str(path), hint=hint) from error
 
+    @property
+    def armored(self) -> tuple[str, ...]:
+        """Each key as text."""
+        return tuple(str(each) for each in self._certificates)
+
     def check(self, data: bytes, signature: bytes) -> None:
         """Raise IntegrityError unless `signature` is that of one of these keys over `data`."""
         try:

@@ -7,12 +7,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from builder.job import Place
-from builder.openpgp import LockedKeyError, SigningKey
+from builder.openpgp import LockedKeyError, PublicKeys, SigningKey
 from opkg.target import Target, known_targets
+
+if TYPE_CHECKING:
+    from builder.published import Published
 
 PASSPHRASE = "OPKG_PASSPHRASE"  # noqa: S105 (the name of the variable that holds it)
 
@@ -43,6 +47,11 @@ ROOT = click.option(
     "system, or, if run by root, the one for what is compiled or needs another OPKG's packages "
     "(where targets.toml knows mirrors) and the other for the rest.",
 )  # fmt: skip
+REPO = click.option(
+    "--repo", metavar="URL CHANNEL KEY", type=(str, str, click.Path(path_type=Path)),
+    help="Let what recipes require for building come from this channel of a published repository, "
+    "too; KEY is the file of the OpenPGP key that signs it.",
+)  # fmt: skip
 STORE = click.option(
     "--store", metavar="FOLDER|s3://BUCKET/PREFIX", default="", envvar="OPKG_STORE",
     help="The artifact store: what was built from the same inputs before is taken from there. "
@@ -67,6 +76,17 @@ def replaced(sources: Sequence[str]) -> dict[str, Path]:
     if bad := [text for text in sources if not all(text.partition("="))]:
         raise click.BadParameter(f"“{bad[0]}” is not NAME=PATH", param_hint="--source")
     return {name: Path(path) for name, _, path in pairs}
+
+
+def published(repo: tuple[str, str, Path] | None) -> Published | None:
+    """The repository that REPO names. Raises OpkgError where its key cannot be read."""
+    if repo is None:
+        return None
+    # Only here: other builds need not wait for what it needs.
+    from builder.published import Published
+
+    url, channel, key = repo
+    return Published(url=url.rstrip("/"), channel=channel, keys=PublicKeys(key))
 
 
 def signing_key(path: Path) -> SigningKey:

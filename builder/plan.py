@@ -5,19 +5,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.graph import in_order, needs
 from builder.inputs import Directory
 from builder.job import Job, OnTarget, Place
 from builder.roots import root_key
 from builder.sources import check_replaced
+from builder.steps import build_requirements
 from opkg.directory import read_opkg
 from opkg.errors import InvalidInputError, OpkgError
+from opkg.manifest import PublishedPackage
 from opkg.recipe import Recipe
 from opkg.recipe_reader import read_recipe
-from opkg.spec import Opkg
+from opkg.spec import Kind, Opkg
 from opkg.target import Target
 from opkg.variables import for_target
+
+if TYPE_CHECKING:
+    from builder.published import Published
 
 
 def plan(
@@ -25,8 +31,10 @@ def plan(
     targets: Sequence[Target],
     replaced: Mapping[str, Path] | None = None,
     place: Place = Place.AUTO,
+    repository: Published | None = None,
 ) -> list[Job]:
-    """The jobs that building OPKGs for targets takes.
+    """The jobs that building OPKGs for targets takes. What their recipes require, and no OPKG
+    among them makes, may come from the `repository`.
 
     Raises InvalidInputError with every fault of all OPKGs that cannot be read, and OpkgError where
     there is none, and where OPKGs need one another in a circle: nothing is built then.
@@ -45,21 +53,24 @@ def plan(
         for directory, opkg, recipe in read
         for target in targets
     ]
-    return _jobs(wanted, place)
+    return _jobs(wanted, place, repository)
 
 
-def _jobs(wanted: Sequence[OnTarget], place: Place) -> list[Job]:
+def _jobs(wanted: Sequence[OnTarget], place: Place, repository: Published | None) -> list[Job]:
     known = {each.directory: Directory(each.directory, each.opkg) for each in wanted}
     needed = needs(wanted)
     by_id = {each.id: each for each in wanted}
     made: dict[str, Job] = {}
     for name in in_order(needed):
         each = by_id[name]
-        in_root = place.is_root_for(each.recipe, each.target, needs=bool(needed[name]))
-        root = root_key(each.target) if in_root else ""
         direct = {need: made[need] for need in needed[name]}
         keys = {need: job.key for need, job in direct.items()}
         further = {id_: key for job in direct.values() for id_, key in job.uses.items()}
+        uses = dict(sorted({**further, **keys}.items()))
+        published = _published(each, [made[id_] for id_ in uses], repository)
+        needs_others = bool(needed[name] or published)
+        in_root = place.is_root_for(each.recipe, each.target, needs=needs_others)
+        root = root_key(each.target) if in_root else ""
         made[name] = Job(
             directory=each.directory,
             opkg=each.opkg,
@@ -67,12 +78,30 @@ def _jobs(wanted: Sequence[OnTarget], place: Place) -> list[Job]:
             target=each.target,
             replaced=each.replaced,
             input=known[each.directory].input_for(
-                each.target, each.recipe, each.replaced, root, keys
+                each.target, each.recipe, each.replaced, root, keys, published
             ),
             in_root=in_root,
-            uses=dict(sorted({**further, **keys}.items())),
+            uses=uses,
+            source=repository.source(each.target) if repository and published else None,
         )
     return [made[each.id] for each in wanted]
+
+
+def _published(
+    wanted: OnTarget, used: Sequence[Job], repository: Published | None
+) -> tuple[PublishedPackage, ...]:
+    """The packages of a repository that a recipe is followed with: what it requires, and what the
+    packages of other jobs that it uses require, as far as these do not make it."""
+    if repository is None or wanted.recipe is None or not wanted.is_meant:
+        return ()
+    needed = [*build_requirements(wanted.recipe, wanted.target, wanted.opkg.names)]
+    made = set[str]()
+    for job in used:
+        for package in job.recipe.package if job.recipe else ():
+            provided = package.relations(Kind.PROVIDES, job.target, job.opkg.names)
+            made |= {package.name, *(relation.name for relation in provided)}
+            needed += package.relations(Kind.REQUIRES, job.target, job.opkg.names)
+    return repository.used_for([each for each in needed if each.name not in made], wanted.target)
 
 
 def read_all(directories: Iterable[Path]) -> list[tuple[Path, Opkg, Recipe | None]]:

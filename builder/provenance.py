@@ -71,6 +71,8 @@ def _dependencies(made_from: Input, files: Files) -> Iterator[dict[str, Any]]:
         yield from (_described(patch.file, sha256=patch.sha256) for patch in source.patches)
     for package in made_from.packages:
         yield _described(package.file, sha256=package.sha256)
+    for each in made_from.published:
+        yield _described(f"published {each.name} {each.version}", sha256=each.sha256)
     for record in files:
         if isinstance(record, Record) and record.kind == "packages":
             yield _described(record.file, sha256=record.sha256)

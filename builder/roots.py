@@ -17,9 +17,10 @@ from builder.local_repository import write_repository
 from builder.made import Files
 from opkg.errors import OpkgError
 from opkg.files import locked, sha256_bytes, write_atomic
+from opkg.manifest import PublishedPackage
 from opkg.native import guest
 from opkg.native.choose import installer_of
-from opkg.native.installer import Wanted
+from opkg.native.installer import PackageSource, Wanted
 from opkg.native.layers import apply_layer, link_tree
 from opkg.native.make_root import make_root, mirrors
 from opkg.native.mounts import overlay, remove_tree
@@ -39,10 +40,18 @@ _KEPT = 8
 _RECENT = 6 * 3600
 
 
-def build_root(target: Target, needed: Sequence[Relation], used: Files, say: Say) -> Path:
+def build_root(
+    target: Target,
+    needed: Sequence[Relation],
+    used: Files,
+    say: Say,
+    *,
+    published: Sequence[PublishedPackage] = (),
+    source: PackageSource | None = None,
+) -> Path:
     """The root of a target in which the packages `needed` are installed, to be read only: those
-    among the packages `used` are taken from there. It is made when it is not in the cache, or
-    when a mirror has moved since. Raises OpkgError."""
+    among the packages `used` are taken from there, and those `published` from `source`. It is made
+    when it is not in the cache, or when a mirror has moved since. Raises OpkgError."""
     if not target.distribution.build_base:
         raise OpkgError(
             f"targets.toml does not say what a build root of {target.platform} holds",
@@ -60,12 +69,13 @@ def build_root(target: Target, needed: Sequence[Relation], used: Files, say: Say
     # Of the other relations, the newest version is the best that there is.
     exact = {relation.name: relation.version for relation in needed if relation.rel == "="}
     wanted = {name: exact.get(name, "") for name in sorted({r.name for r in needed})}
+    wanted |= {package.name: package.version for package in published}
     words = [f"{name} {version}".strip() for name, version in wanted.items()]
-    digests = [artifact.sha256 for artifact, _ in used]
+    digests = [artifact.sha256 for artifact, _ in used] + [each.sha256 for each in published]
     root = folder / f"with-{_key(target, state, [base_key, *words, *digests])}"
     with _making(root, say, f"a build root of {target.name} with {', '.join(words)}") as place:
         if place:
-            _install(target, base, wanted, used, place)
+            _install(target, base, wanted, used, place, source)
     return root
 
 
@@ -106,16 +116,22 @@ def _make_base(target: Target, place: Path, say: Say) -> None:
 
 
 def _install(
-    target: Target, base: Path, named: Mapping[str, str], used: Files, place: Path
+    target: Target,
+    base: Path,
+    named: Mapping[str, str],
+    used: Files,
+    place: Path,
+    source: PackageSource | None,
 ) -> None:
     """Make the root `place/root` from a base and the packages `named`, with the version that each
-    must have, or "". Some of them may be `used`."""
+    must have, or "". Some of them may be `used`, or come from `source`."""
     seen, scratch, session = place / "seen", place / "scratch", place / "session"
     for folder in (seen, scratch, session):
         folder.mkdir()
     system = System(name=f"the build root of {target.name}", root=seen, target=target)
     paths = [path for _, path in used]
     sources = [write_repository(paths, session, target.family)] if used else []
+    sources += [source] if source else []
     # Just the version that was built, even where the target has a newer one.
     built = {artifact.name: artifact.version for artifact, _ in used}
     wanted = [Wanted(name=n, version=built.get(n, version)) for n, version in named.items()]

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.build import build
 from builder.compare import differences
@@ -18,6 +19,9 @@ from opkg.errors import IntegrityError, OpkgError
 from opkg.files import sha256_file
 from opkg.manifest import NAME, Artifact, Input, Manifest, Record, SourceFile, read_manifest
 from opkg.target import known_targets
+
+if TYPE_CHECKING:
+    from builder.published import Published
 
 Say = Callable[[str], None]
 
@@ -47,15 +51,17 @@ def verify(
     replaced: Mapping[str, Path],
     *,
     keys: PublicKeys | None,
+    repository: Published | None,
     workers: int,
     say: Say,
 ) -> list[Verdict]:
     """Build the OPKGs in `directories` again, for the target of the manifest at `path`, in a
-    temporary folder; `replaced` are paths of sources, as for a build. Returns a verdict for each.
+    temporary folder; `replaced` are paths of sources, as for a build; what
+    recipes require may come from the `repository`. Returns a verdict for each.
     With `keys`, RPMs and provenance must be signed by one of them.
     Raises OpkgError where an OPKG is not in the manifest, or cannot be read."""
     manifest = read_manifest(path)
-    jobs = _jobs(path, manifest, directories, replaced)
+    jobs = _jobs(path, manifest, directories, replaced, repository)
     with tempfile.TemporaryDirectory(prefix="opkg-verify-") as folder:
         out = Path(folder)
         results = build(
@@ -81,12 +87,16 @@ def verify(
 
 
 def _jobs(
-    path: Path, manifest: Manifest, directories: Sequence[Path], replaced: Mapping[str, Path]
+    path: Path,
+    manifest: Manifest,
+    directories: Sequence[Path],
+    replaced: Mapping[str, Path],
+    repository: Published | None,
 ) -> list[Job]:
     """A job for each directory, to be done where the manifest says it was done."""
     target = known_targets().find(manifest.target)
     inputs = {entry.opkg: entry for entry in manifest.inputs}
-    jobs = plan(directories, [target], replaced, Place.HOST)
+    jobs = plan(directories, [target], replaced, Place.HOST, repository)
     for job in jobs:
         if job.opkg.name not in inputs:
             raise OpkgError(
@@ -96,7 +106,7 @@ def _jobs(
             )
     if not any(inputs[job.opkg.name].root for job in jobs):
         return jobs
-    rooted = plan(directories, [target], replaced, Place.CHROOT)
+    rooted = plan(directories, [target], replaced, Place.CHROOT, repository)
     pairs = zip(jobs, rooted, strict=True)
     return [there if inputs[there.opkg.name].root else here for here, there in pairs]
 

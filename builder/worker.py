@@ -26,6 +26,7 @@ from builder.using_dask import distributed
 from opkg.console import say
 from opkg.errors import CommandError, OpkgError
 from opkg.manifest import Input
+from opkg.native.installer import PackageSource
 from opkg.run import end_all
 from opkg.target import Target
 from opkg.variables import for_target
@@ -35,7 +36,8 @@ from opkg.variables import for_target
 class Order:
     """A job for a worker. `inputs` is the key under which the store has the OPKG's directory,
     called `name`, and the paths that stand in for its sources, by the sources' names. `uses` are
-    the keys of what was made by other jobs; `mirrors` is what the target's mirrors offer."""
+    the keys of what was made by other jobs; `mirrors` is what the target's mirrors offer;
+    `source` is the repository of what is published."""
 
     store: str
     inputs: str
@@ -46,6 +48,7 @@ class Order:
     mirrors: Mapping[str, str]
     input: Input
     uses: Mapping[str, str]
+    source: PackageSource | None
     lint: bool
 
 
@@ -143,7 +146,9 @@ def _job(order: Order, work: Path, store: Store) -> Job:
         believe(order.target, order.mirrors)
     root = root_key(order.target) if order.in_root else ""
     known = Directory(directory, opkg)
-    mine = known.input_for(order.target, resolved, replaced, root, order.input.needs)
+    mine = known.input_for(
+        order.target, resolved, replaced, root, order.input.needs, order.input.published
+    )
     if mine.sha256 != order.input.sha256:
         if mine.directory != order.input.directory:
             store.drop(order.inputs)
@@ -163,6 +168,7 @@ def _job(order: Order, work: Path, store: Store) -> Job:
         input=order.input,
         in_root=order.in_root,
         uses=order.uses,
+        source=order.source,
     )
 
 

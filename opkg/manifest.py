@@ -103,6 +103,14 @@ class InputPackage(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
+class PublishedPackage(msgspec.Struct, frozen=True, kw_only=True):
+    """A package of a published repository that a recipe was followed with."""
+
+    name: str
+    version: str
+    sha256: str
+
+
 class Input(msgspec.Struct, frozen=True, kw_only=True):
     """What an OPKG's packages were made from. `sha256` is one digest over all of it; `commit` the
     git commit where the directory is in a checkout (with `+` behind it where the directory differs
@@ -110,7 +118,8 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     target's table and the table of names; `root` the key of the build root where the recipe was
     followed in one, `machine` stands for the builder's own programs where something was compiled
     with these. `needs` are the digests of the OPKGs, by target and name, whose `packages` it was
-    followed with. (Manifests of former versions have `sha256` and `commit` alone.)"""
+    followed with; `published` are packages of a repository that it was followed with, too.
+    (Manifests of former versions have `sha256` and `commit` alone.)"""
 
     opkg: str
     sha256: str
@@ -123,6 +132,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[InputSource, ...] = ()
     needs: dict[str, str] = {}
     packages: tuple[InputPackage, ...] = ()
+    published: tuple[PublishedPackage, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
