@@ -12,7 +12,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +134,7 @@ def take(
             return Answer(problem=problem_of(error, repository, str(inbox)))
         with uploads.turn(repository):
             if not (folder / _ANSWER).exists():
-                _publish(repository, _turns(repository), progress)
+                _publish(repository, list(_turns(repository)), progress)
         if not (folder / _ANSWER).exists():
             raise FullDiskError(
                 "the disk is full: there is no room for what became of this",
@@ -178,13 +178,14 @@ def _given(inbox: Path, names: Sequence[str]) -> list[Path]:
     return manifests + packages
 
 
-def _turns(repository: Repository) -> list[Turn]:
+def _turns(repository: Repository) -> Iterator[Turn]:
     """All tickets without an answer."""
-    return [
-        Turn(folder=path.parent, ticket=decode(path.read_bytes(), Ticket, where=_TICKET))
-        for path in sorted(uploads.folder(repository).glob(f"{uploads.WORKPLACE}*/{_TICKET}"))
-        if not (path.parent / _ANSWER).exists()
-    ]
+    for path in sorted(uploads.folder(repository).glob(f"{uploads.WORKPLACE}*/{_TICKET}")):
+        if (path.parent / _ANSWER).exists():
+            continue
+        with suppress(FileNotFoundError):  # it was answered, and is taken away just now
+            ticket = decode(path.read_bytes(), Ticket, where=_TICKET)
+            yield Turn(folder=path.parent, ticket=ticket)
 
 
 def _publish(repository: Repository, turns: Sequence[Turn], progress: Progress) -> None:

@@ -63,6 +63,8 @@ def serve(
         "worker_class": "gthread",
         "workers": WORKERS,
         "threads": THREADS,
+        # Seconds; after gunicorn's own two, a client that paused finds its connection closed.
+        "keepalive": 30,
         "when_ready": announce,
         "loglevel": "warning",
         "control_socket_disable": True,

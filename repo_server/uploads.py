@@ -234,8 +234,10 @@ def workplace(repository: Repository) -> Iterator[Path]:
         hidden.rename(place)
         yield place
     finally:
-        for path in (hidden, place):
-            shutil.rmtree(path, ignore_errors=True)
+        # Hidden again, all at once: nobody may see a part of it.
+        with suppress(FileNotFoundError):
+            place.rename(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
         os.close(handle)
 
 
@@ -263,8 +265,7 @@ def clean(repository: Repository) -> int:
     oldest = time.time() - STALE
     removed = 0
     for entry in folder(repository).iterdir():
-        files = [entry, *entry.rglob("*")]
-        if entry.name == _TURN or max(file.lstat().st_mtime for file in files) > oldest:
+        if entry.name == _TURN or _newest(entry) > oldest:
             continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)
@@ -274,16 +275,29 @@ def clean(repository: Repository) -> int:
     return removed
 
 
+def _newest(entry: Path) -> float:
+    """When something came last; now, for what is just being removed."""
+    try:
+        return max(file.lstat().st_mtime for file in (entry, *entry.rglob("*")))
+    except FileNotFoundError:
+        return time.time()
+
+
+def _begun(repository: Repository) -> Iterator[tuple[Upload, int]]:
+    """All uploads, and how many bytes of each are still to come."""
+    for path in folder(repository).glob(f"*/{_ABOUT}"):
+        with suppress(FileNotFoundError):  # one that is just being removed
+            upload = decode(path.read_bytes(), Upload, where="upload")
+            yield upload, upload.size - received(repository, upload)
+
+
 def _check_room(repository: Repository, owner: str, size: int) -> None:
-    others = [
-        decode(path.read_bytes(), Upload, where="upload")
-        for path in folder(repository).glob(f"*/{_ABOUT}")
-    ]
-    if sum(other.owner == owner for other in others) >= OPEN:
+    others = list(_begun(repository))
+    if sum(other.owner == owner for other, _ in others) >= OPEN:
         raise RefusedError(
             429, f"{OPEN} uploads are open", hint="complete some, or DELETE what is not wanted"
         )
-    promised = sum(other.size - received(repository, other) for other in others)
+    promised = sum(left for _, left in others)
     # Packages are copied once on their way from here to the pool.
     if promised + 2 * size > shutil.disk_usage(repository.directory).free:
         raise FullDiskError(f"there is no room for {size} bytes; nothing was kept")
