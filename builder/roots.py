@@ -183,7 +183,8 @@ def _forget(newest: Path) -> None:
 
 
 def _key(target: Target, state: Mapping[str, str], words: Sequence[str]) -> str:
-    known = [target.name, target.distribution.suite, dict(state), sorted(words)]
+    made_by = [target.distribution.installer, target.distribution.suite]
+    known = [target.name, *made_by, dict(state), sorted(words)]
     return sha256_bytes(json.dumps(known, sort_keys=True).encode())[:16]
 
 

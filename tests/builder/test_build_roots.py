@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The life of build roots: changed by no build, opened where a build failed, made
+"""The life of build roots: made by zypper, changed by no build, opened where a build failed, made
 anew when a mirror has moved and not before."""
 
 from __future__ import annotations
@@ -48,14 +48,16 @@ def key() -> Iterator[Key]:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory, key: Key) -> Path:
-    """A target of two mirrors; a small one of them is in the folder `site` beside the table."""
+    """A target with zypper and two mirrors; a small one is in the folder `site` beside the
+    table."""
     demo = standin_repository(BUILDING)
     folder = tmp_path_factory.mktemp("mirrors")
     (folder / "site").mkdir()
     (folder / "site.asc").write_text(key.public())
     (folder / "site.key").write_text(key.secret())
     (folder / "targets.toml").write_text(
-        '[distributions.demo-rpm-9]\nbuild_base = ["rpm-build"]\nmirrors = [\n'
+        '[distributions.demo-rpm-9]\ninstaller = "zypper"\nbuild_base = ["rpm-build"]\n'
+        "mirrors = [\n"
         f'  {{ name = "demo", url = "file://{demo}", key = "file://{demo / KEY_FILE}" }},\n'
         f'  {{ name = "site", url = "file://{folder}/site", key = "file://{folder}/site.asc" }},\n'
         "]\n"
@@ -117,7 +119,7 @@ def test_the_life_of_a_build_root(
         words = ("-t", "demo-rpm-9", "--root", "chroot", "-o", out)
         return opkgc("build", source, *words, check=check).stderr
 
-    # Made from both mirrors, and changed by no build.
+    # Made by zypper from both mirrors, and changed by no build.
     said = build(link("first", ["moving"], step=SPOIL))
     assert said.count(MAKES) == 2
     root = next(roots.glob("with-*"))
