@@ -66,6 +66,7 @@ def _read_suite(
     where = upstream.address(folder)
     release = Release(text)
     valid_until = _valid_until(release, where)
+    date = _date(release, "Date", where)
     components = _chosen(release, "Components", archive.components, where)
     architectures = {
         **dict.fromkeys(_chosen(release, "Architectures", archive.architectures, where)),
@@ -93,7 +94,8 @@ def _read_suite(
         )
     }
     there = tuple(one for one in files if one not in gone)
-    return Listing(documents, there, tuple(packages.values()), valid_until)
+    revisions = {folder: int(date.timestamp())} if date else {}
+    return Listing(documents, there, tuple(packages.values()), valid_until, revisions)
 
 
 def _release(upstream: Upstream, signatures: Verifier, folder: str) -> tuple[dict[str, bytes], str]:
@@ -123,14 +125,9 @@ def _release(upstream: Upstream, signatures: Verifier, folder: str) -> tuple[dic
 
 def _valid_until(release: Release, where: str) -> str:
     """Until when a Release is valid, ISO 8601, or nothing. Raises IntegrityError where it was."""
-    try:
-        text = release.get("Valid-Until", "")
-        end = parsedate_to_datetime(text) if text else None
-    except ValueError as error:
-        raise IntegrityError(f"not a date: {text}", where=where) from error
+    end = _date(release, "Valid-Until", where)
     if end is None:
         return ""
-    end = end if end.tzinfo else end.replace(tzinfo=UTC)
     if end <= datetime.now(UTC):
         raise IntegrityError(
             f"what it signed was valid until {end.isoformat()}",
@@ -138,6 +135,16 @@ def _valid_until(release: Release, where: str) -> str:
             hint="it is not kept up, or somebody shows an old copy; is this machine's clock right?",
         )
     return end.isoformat()
+
+
+def _date(release: Release, field: str, where: str) -> datetime | None:
+    """The date that a field of a Release gives, if any. Raises IntegrityError for another thing."""
+    text = release.get(field, "")
+    try:
+        date = parsedate_to_datetime(text) if text else None
+    except ValueError as error:
+        raise IntegrityError(f"{field}: not a date: {text}", where=where) from error
+    return date.replace(tzinfo=UTC) if date and not date.tzinfo else date
 
 
 def _chosen(release: Release, field: str, names: Sequence[str], where: str) -> Sequence[str]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from opkg.errors import IntegrityError
@@ -31,12 +31,14 @@ class Listed:
 @dataclass(frozen=True)
 class Listing:
     """All that is to be copied: signed `documents` by their paths, the lists that they name, which
-    are in the store already, and the packages. `valid_until` is ISO 8601, or empty."""
+    are in the store already, and the packages. `valid_until` is ISO 8601, or empty. `revisions` say
+    how new each signed document is tells: a number that grows, mostly seconds since 1970."""
 
     documents: dict[str, bytes]
     lists: tuple[Wanted, ...]
     packages: tuple[Listed, ...]
     valid_until: str = ""
+    revisions: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def files(self) -> tuple[Wanted, ...]:
@@ -52,6 +54,7 @@ def together(listings: Iterable[Listing]) -> Listing:
         lists=tuple(wanted for one in found for wanted in one.lists),
         packages=tuple(listed for one in found for listed in one.packages),
         valid_until=min((one.valid_until for one in found if one.valid_until), default=""),
+        revisions={path: number for one in found for path, number in one.revisions.items()},
     )
 
 

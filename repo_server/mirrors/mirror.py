@@ -55,7 +55,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """How the last synchronisation went. `complete` is false from its beginning until all that the
     upstream named is there; `lacking` files were not when it broke off. Dates are ISO 8601, and
     empty for never: when it `began`, when one was last `synced` whole, and until when the
-    upstream's metadata are valid. `generation` counts what clients were shown."""
+    upstream's metadata are valid. `generation` counts what clients were shown, and `revisions`
+    say how new the signed metadata of the last whole one were."""
 
     complete: bool = False
     began: str = ""
@@ -66,6 +67,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     files: int = 0
     size: int = 0
     generation: int = 0
+    revisions: dict[str, int] = {}
 
 
 @dataclass(frozen=True, kw_only=True)

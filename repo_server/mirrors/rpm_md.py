@@ -35,6 +35,7 @@ def read_folder(
     try:
         repomd = _parsed(documents[prefix + _REPOMD])
         lists = {record.type: _wanted(prefix, record) for record in repomd.records}
+        revision = _revision(repomd)
     except (createrepo_c.CreaterepoCError, TypeError, ValueError) as error:
         raise IntegrityError(f"cannot be read: {error}", where=where) from error
     if "primary" not in lists:
@@ -44,7 +45,9 @@ def read_folder(
             "a list that it names is not there", where=upstream.address(gone[0].paths[0])
         )
     packages = tuple(_packages(store, lists["primary"], prefix))
-    return Listing(documents, tuple(lists.values()), packages)
+    return Listing(
+        documents, tuple(lists.values()), packages, revisions={prefix + _REPOMD: revision}
+    )
 
 
 def _signed(upstream: Upstream, signatures: Verifier, prefix: str) -> dict[str, bytes]:
@@ -66,6 +69,13 @@ def _parsed(data: bytes) -> createrepo_c.Repomd:
         path = Path(folder) / "repomd.xml"
         path.write_bytes(data)
         return createrepo_c.Repomd(str(path))
+
+
+def _revision(repomd: createrepo_c.Repomd) -> int:
+    """How new it is: its revision where that is a number, else the date of its newest list."""
+    if (repomd.revision or "").isdecimal():
+        return int(repomd.revision)
+    return max((record.timestamp for record in repomd.records), default=0)
 
 
 def _wanted(prefix: str, record: createrepo_c.RepomdRecord) -> Wanted:

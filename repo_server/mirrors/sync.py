@@ -80,6 +80,9 @@ class _Run:
         mirror, store = self._mirror, self._mirror.store
         self._progress(f"reading {self._upstream.url} …")
         listing, indexes = self._read(store)
+        if mirror.settings.kind is not Kind.OPKG:  # TUF saw to that already
+            _refuse_older(state.revisions, listing.revisions, self._upstream)
+        state = msgspec.structs.replace(state, revisions=listing.revisions)
         if mirror.settings.into:
             return self._feed(state, listing, indexes)
         self._wanted = listing.files
@@ -150,6 +153,26 @@ class _Run:
     def lacking(self) -> int:
         """How many files are not there yet, as far as the upstream's lists were read."""
         return len(self._mirror.store.lacking(self._wanted))
+
+
+def _refuse_older(before: Mapping[str, int], now: Mapping[str, int], upstream: Upstream) -> None:
+    """Raise IntegrityError where signed metadata are older than those that were taken before."""
+    for path, number in now.items():
+        if number < before.get(path, number):
+            raise IntegrityError(
+                f"what it signed is of {_said(number)}, older than what was taken before, of "
+                f"{_said(before[path])}",
+                where=upstream.address(path),
+                hint="somebody shows an old copy, or the upstream is behind: sync again later; "
+                "where it went back on purpose, remove the mirror and add it again",
+            )
+
+
+def _said(revision: int) -> str:
+    """A revision for people: most are seconds since 1970, some just count."""
+    if not 10**9 <= revision < 10**10:
+        return f"revision {revision}"
+    return datetime.fromtimestamp(revision, UTC).isoformat()
 
 
 def _placed(listing: Listing) -> dict[str, Wanted]:

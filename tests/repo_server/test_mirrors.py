@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,26 @@ def test_a_damaged_repository_is_refused(mirrors, upstream, by, damage, reason):
     assert mirrors.health()["complete"] is False
 
 
+def test_an_apt_repository_does_not_go_back(mirrors, upstream, by, tmp_path):
+    old = tmp_path / "old"
+    shutil.copytree(upstream.folder, old)
+    mirrors.add_apt(upstream, by)
+    # apt-ftparchive's dates are in whole seconds.
+    index_apt(upstream.folder, by, date=datetime.now(UTC) + timedelta(minutes=1))
+    mirrors.sync()
+    before = files(mirrors.shown)
+    shutil.rmtree(upstream.folder / "dists")
+    shutil.copytree(old / "dists", upstream.folder / "dists")
+    assert "older than what was taken before" in mirrors.sync(status=1)
+    assert files(mirrors.shown) == before
+    # After a failure, too; and the same again is not older.
+    assert "older than what was taken before" in mirrors.sync(status=1)
+    index_apt(upstream.folder, by, date=datetime.now(UTC) + timedelta(minutes=2))
+    mirrors.sync()
+    mirrors.sync()
+    assert mirrors.health()["complete"] is True
+
+
 def test_another_key_does_not_vouch(mirrors, upstream, published):
     key = published.live / "keys/repository.asc"
     mirrors.run("add", "other", upstream.url, "--suite", SUITE, "--key", key)
@@ -323,6 +344,20 @@ def test_an_rpm_repository_is_copied(mirrors, rpm_upstream, by, tmp_path):
     ]
     done = run([*words, "repoquery", "gadget"], env={"HOME": str(tmp_path)}, check=False)
     assert "gadget-0:1.2-1.demo9.noarch" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("into", [(), ("--into", "extra", "--target", RPM_TARGET)])
+def test_an_rpm_repository_does_not_go_back(mirrors, rpm_upstream, by, into):
+    mirrors.run("add", "other", rpm_upstream.url, "--key", by.key, *into)
+    index_rpm(rpm_upstream.folder, by, "--revision", "12")
+    mirrors.sync()
+    index_rpm(rpm_upstream.folder, by, "--revision", "9")
+    err = mirrors.sync(status=1)
+    assert "revision 9, older than what was taken before, of revision 12" in err
+    assert mirrors.health()["complete"] is False
+    index_rpm(rpm_upstream.folder, by, "--revision", "13")
+    mirrors.sync()
+    assert mirrors.health()["complete"] is True
 
 
 def test_a_part_of_an_rpm_repository_goes_into_a_channel(mirrors, rpm_upstream, by):

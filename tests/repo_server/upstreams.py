@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import format_datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -160,8 +162,10 @@ def signer() -> Iterator[Signer]:
         run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
 
 
-def index_apt(archive: Path, by: Signer, *, valid_until: str = "") -> None:
-    """Make the lists of an archive, by apt-ftparchive, and sign them."""
+def index_apt(
+    archive: Path, by: Signer, *, valid_until: str = "", date: datetime | None = None
+) -> None:
+    """Make the lists of an archive, by apt-ftparchive, and sign them, as of `date`, or now."""
     folder = archive / f"dists/{SUITE}"
     binary = folder / "main/binary-amd64"
     binary.mkdir(parents=True, exist_ok=True)
@@ -175,12 +179,14 @@ def index_apt(archive: Path, by: Signer, *, valid_until: str = "") -> None:
     words = [f"-oAPT::FTPArchive::Release::{key}={value}" for key, value in options.items()]
     (folder / "Release").unlink(missing_ok=True)
     text = run(["apt-ftparchive", *words, "release", folder]).stdout
+    if date:
+        text = re.sub(r"^Date:.*$", f"Date: {format_datetime(date)}", text, flags=re.MULTILINE)
     (folder / "Release").write_text(text)
     by.clear(folder / "Release", folder / "InRelease")
     by.detached(folder / "Release", folder / "Release.gpg")
 
 
-def index_rpm(folder: Path, by: Signer) -> None:
+def index_rpm(folder: Path, by: Signer, *words: str) -> None:
     """Make the lists of a folder of RPMs, by createrepo_c, and sign them."""
-    run(["createrepo_c", "--quiet", folder])
+    run(["createrepo_c", "--quiet", *words, folder])
     by.detached(folder / "repodata/repomd.xml", folder / "repodata/repomd.xml.asc")
