@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 
 from opkg.errors import IntegrityError, OpkgError
 from opkg.files import write_atomic
-from repo_server.repository import Progress, is_full
+from repo_server.repository import Progress
 
 _TIMEOUT = 30  # seconds without a byte
 _CHUNK = 1 << 17
@@ -148,12 +148,8 @@ class Upstream:
             jobs = [pool.submit(self._fetch, wanted, store) for wanted in lacking]
             try:
                 came = [job.result() for job in jobs]
-            except BaseException as error:
+            except BaseException:
                 pool.shutdown(cancel_futures=True)
-                if isinstance(error, OSError) and is_full(error):
-                    raise OpkgError(
-                        "the disk is full", where=str(store.folder), hint="make room, sync again"
-                    ) from error
                 raise
         return [wanted for wanted, there in zip(lacking, came, strict=True) if not there]
 

@@ -94,6 +94,11 @@ class Mirror:
         return self.shown.with_name(f".{self.name}")
 
     @property
+    def number(self) -> int:
+        """Which of them clients see; 0 before the first."""
+        return int(self.shown.readlink().name) if self.shown.is_symlink() else 0
+
+    @property
     def state(self) -> State:
         path = self.folder / "state.json"
         return decode(path.read_bytes(), State, where=str(path)) if path.exists() else State()

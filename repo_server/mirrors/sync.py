@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from repo_server.mirrors.mirror import Kind, Mirror, State, find
 from repo_server.mirrors.own import read_channels
 from repo_server.mirrors.rpm_md import read_folder
 from repo_server.openpgp import verifier
-from repo_server.repository import Progress, Repository
+from repo_server.repository import Progress, Repository, is_full
 
 # Beside the copies: what the newest one has of its own, not for clients of the one before.
 _FILES = "files.json"
@@ -47,20 +48,30 @@ def sync(
         before = mirror.state
         began = datetime.now(UTC).replace(microsecond=0).isoformat()
         started = msgspec.structs.replace(before, complete=False, began=began, error="")
-        mirror.note(started)
         run = _Run(repository, mirror, Upstream(url), progress)
         try:
+            mirror.note(started)
             state = run.bring(started)
+            state = msgspec.structs.replace(state, complete=True, synced=began, lacking=0)
+            mirror.note(state)
         except (OpkgError, OSError) as error:
-            mirror.note(msgspec.structs.replace(started, error=str(error), lacking=run.lacking()))
-            if isinstance(error, OpkgError):
+            told = error if isinstance(error, OpkgError) else _unwritten(error, mirror)
+            # On a full disk, the state that was noted says that it is not complete.
+            with suppress(OSError):
+                mirror.note(
+                    msgspec.structs.replace(started, error=str(told), lacking=run.lacking())
+                )
+            if told is error:
                 raise
-            raise OpkgError(
-                f"cannot be written: {error.strerror}", where=str(error.filename or mirror.folder)
-            ) from error
-        state = msgspec.structs.replace(state, complete=True, synced=began, lacking=0)
-        mirror.note(state)
+            raise told from error
         return state
+
+
+def _unwritten(error: OSError, mirror: Mirror) -> OpkgError:
+    where = str(error.filename or mirror.folder)
+    if is_full(error):
+        return OpkgError("the disk is full", where=where, hint="make room, sync again")
+    return OpkgError(f"cannot be written: {error.strerror}", where=where)
 
 
 class _Run:
@@ -94,7 +105,8 @@ class _Run:
                 where=self._upstream.address(gone[0].paths[0]),
                 hint="it may be publishing: sync again later",
             )
-        number = state.generation
+        # A killed one may have shown more than it noted.
+        number = max(state.generation, mirror.number)
         if not _shows(mirror, listing.documents):
             number += 1
             _show(mirror, number, listing.documents, files)

@@ -352,3 +352,23 @@ def changing(make_repo, debs, rpms):
     repo.run("add", "--channel", "testing", debs.manifest, rpms.manifest)
     repo.run("publish")
     return repo
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of a few megabytes."""
+    place = tmp_path / "small"
+    place.mkdir()
+    run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", place])
+    try:
+        yield place
+    finally:
+        run(["umount", place])
+
+
+def fill(place: Path, *, leave: int) -> Path:
+    """Fill a file system up to `leave` bytes."""
+    ballast = place / "ballast"
+    room = os.statvfs(place)
+    ballast.write_bytes(bytes(max(room.f_bavail * room.f_frsize - leave, 0)))
+    return ballast

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from opkg.files import sha256_file
 from opkg.run import run
 from tests.programs import forked
 from tests.repo_server.clients import any_web_server, apt_client
-from tests.repo_server.conftest import DEB_TARGET, RPM_TARGET
+from tests.repo_server.conftest import DEB_TARGET, RPM_TARGET, fill
 from tests.repo_server.upstreams import (
     SUITE,
     Flaky,
@@ -146,6 +147,88 @@ def test_a_killed_mirror_knows_that_it_is_incomplete(mirrors, upstream, by):
     mirrors.sync()
     assert (f"/pool/{name}", 700) in upstream.asked
     assert mirrors.health()["complete"] is True
+
+
+def test_of_two_at_once_the_second_waits(mirrors, upstream, by):
+    mirrors.add_apt(upstream, by)
+    upstream.breaks["tool_1.1-1_all.deb"] = 700
+    upstream.go_on.clear()
+    words = [sys.executable, "-m", "repo_server", "mirror", "sync", mirrors.repo.directory, "other"]
+    command = [str(word) for word in words]
+    store = mirrors.repo.directory / "mirrors/other/store"
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as first,
+        subprocess.Popen(
+            [sys.executable, "-c", _AFTER, store, *command], stderr=subprocess.PIPE, text=True
+        ) as second,
+    ):
+        assert second.stderr
+        assert first.stderr
+        said = next(line for line in second.stderr if "waiting for another command" in line)
+        assert "mirror other" in said
+        upstream.breaks.clear()
+        upstream.asked.clear()
+        upstream.go_on.set()
+        first.stderr.read()
+        rest = second.stderr.read()
+    assert (first.returncode, second.returncode) == (0, 0), rest
+    assert [row for row in upstream.asked if row[0].endswith(".deb")] == [
+        ("/pool/tool_1.1-1_all.deb", 700)
+    ]
+    assert mirrors.health()["complete"] is True
+    assert not list(store.glob("??/*.part"))
+
+
+# A command, once a download of the store has come to its 700 bytes.
+_AFTER = """
+import os, pathlib, sys, time
+while not any(p.stat().st_size == 700 for p in pathlib.Path(sys.argv[1]).glob("??/*.part")):
+    time.sleep(0.02)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_a_full_disk_leaves_what_was_and_the_next_goes_on(
+    mirrors, upstream, by, tmp_path, build, small_disk
+):
+    moved = small_disk / "repo"
+    shutil.copytree(mirrors.repo.directory, moved, symlinks=True)
+    mirrors = Mirrors(type(mirrors.repo)(directory=moved))
+    mirrors.add_apt(upstream, by)
+    mirrors.sync()
+    before = files(mirrors.shown)
+    big = build.deb(tmp_path, "big", "1.0-1", content=os.urandom(400 << 10).hex())
+    shutil.copy(big, upstream.folder / "pool")
+    index_apt(upstream.folder, by)
+    for leave in (0, 16 << 10, 128 << 10):
+        ballast = fill(small_disk, leave=leave)
+        assert "the disk is full" in mirrors.sync(status=1)
+        assert files(mirrors.shown) == before
+        ballast.unlink()
+    [part] = (moved / "mirrors/other/store").glob("??/*.part")
+    came = part.stat().st_size
+    assert 0 < came < big.stat().st_size
+    upstream.asked.clear()
+    mirrors.sync()
+    assert (f"/pool/{big.name}", came) in upstream.asked
+    assert (mirrors.shown / f"pool/{big.name}").is_file()
+    assert mirrors.health()["complete"] is True
+
+
+def test_a_state_that_was_not_noted_does_not_touch_what_is_shown(mirrors, upstream, by):
+    """Killed after the swap, before the note."""
+    mirrors.add_apt(upstream, by)
+    note = mirrors.repo.directory / "mirrors/other/state.json"
+    mirrors.sync()
+    old = note.read_bytes()
+    index_apt(upstream.folder, by, date=datetime.now(UTC) + timedelta(minutes=1))
+    mirrors.sync()
+    note.write_bytes(old)
+    seen = mirrors.shown.resolve()
+    index_apt(upstream.folder, by, date=datetime.now(UTC) + timedelta(minutes=2))
+    mirrors.sync()
+    assert mirrors.shown.resolve() != seen
+    assert mirrors.health()["generation"] == int(mirrors.shown.resolve().name)
 
 
 def test_what_came_before_is_shown_until_the_new_is_whole(mirrors, upstream, by, tmp_path, build):

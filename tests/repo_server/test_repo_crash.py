@@ -8,20 +8,19 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from opkg.errors import OpkgError
-from opkg.run import run
 from repo_server import catalog
 from repo_server.check import check
 from repo_server.create import create
 from repo_server.intake import add
 from repo_server.publish import LIFETIME, publish, renew
 from repo_server.repository import open_repository
+from tests.repo_server.conftest import fill
 
 LIST = "deb/testing/dists/debian-12/main/binary-amd64"
 # What Python tells before it does it: every step that changes the disk, and the catalog's opening.
@@ -134,26 +133,6 @@ def test_intake_killed_at_any_step_takes_all_or_nothing(make_repo, tmp_path, bui
         step += 1
     assert step > 10
     assert counts == {0, 2}
-
-
-@pytest.fixture
-def small_disk(tmp_path) -> Iterator[Path]:
-    """A file system of a few megabytes."""
-    place = tmp_path / "small"
-    place.mkdir()
-    run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", place])
-    try:
-        yield place
-    finally:
-        run(["umount", place])
-
-
-def fill(place: Path, *, leave: int) -> Path:
-    """Fill a file system up to `leave` bytes."""
-    ballast = place / "ballast"
-    room = os.statvfs(place)
-    ballast.write_bytes(bytes(max(room.f_bavail * room.f_frsize - leave, 0)))
-    return ballast
 
 
 @pytest.mark.slow

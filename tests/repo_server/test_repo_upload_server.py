@@ -21,7 +21,8 @@ from opkg.run import run
 from repo_server.check import check
 from tests.programs import forked
 from tests.repo_server.clients import apt_client, dnf_client, installed_rpms
-from tests.repo_server.test_repo_crash import fill, killed_at
+from tests.repo_server.conftest import fill
+from tests.repo_server.test_repo_crash import killed_at
 from tests.repo_server.test_repo_uploads import Uploader, refused
 
 pytestmark = pytest.mark.slow

@@ -104,7 +104,7 @@ class Mirrors:
     def run(self, command: str, *words: str | Path, status: int = 0) -> str:
         done = forked("repo_server", "mirror", command, self.repo.directory, *words)
         assert done.returncode == status, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
         return done.stdout + done.stderr
 
     def sync(self, *, status: int = 0) -> str:
