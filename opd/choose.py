@@ -271,17 +271,29 @@ def meets(choice: Choice, relation: OpkgRelation) -> bool:
     )
 
 
+def required(choice: Choice, others: Iterable[Choice]) -> list[str]:
+    """Those of the others that an OPKG requires, by name."""
+    return [
+        other.name
+        for relation in choice.relations(Kind.REQUIRES)
+        for other in others
+        if other.name != choice.name and meets(other, relation)
+    ]
+
+
+def installed(known: Sequence[Known], place: Place, present: Mapping[str, Version]) -> list[Choice]:
+    """The OPKGs that are in a place, what is required first. What an OPKG requires is known as
+    long as a repository offers its version."""
+    offers = _by_version(known, [place.target.name])
+    there = _there(offers, [place], {place.name: present})
+    return _ordered({choice.name: choice for choice in there})
+
+
 def _ordered(chosen: Chosen) -> list[Choice]:
     """What is required comes first; otherwise by name."""
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for name in sorted(chosen):
-        needed = [
-            other.name
-            for relation in chosen[name].relations(Kind.REQUIRES)
-            for other in chosen.values()
-            if other.name != name and meets(other, relation)
-        ]
-        sorter.add(name, *needed)
+        sorter.add(name, *required(chosen[name], chosen.values()))
     try:
         return [chosen[name] for name in sorter.static_order()]
     except CycleError as error:

@@ -58,7 +58,7 @@ def remove(work: Work, names: Sequence[str], cluster: Cluster) -> None:
 def _install_headnode(work: Work, choices: Sequence[Choice], place: Place) -> None:
     with noting(work, place, work.record):
         fresh = _install_packages(work, choices, place, keep=True)
-    runner = _runner(work, place, lambda run: work.record([run]))
+    runner = runner_of(work, place, lambda run: work.record([run]))
     for phase in (phases.SETUP, phases.POST_SERVER_INSTALL):
         for choice in choices:
             if choice.name in fresh or is_due(work, phase, choice, place.name, place):
@@ -81,7 +81,7 @@ def _install_image(
         with changing_image(work, root, place) as opened:
             fresh = _install_packages(work, choices, opened, keep=not root.generation)
             for phase, where in image_phases(opened, headnode):
-                runner = _runner(work, where, runs.append)
+                runner = runner_of(work, where, runs.append)
                 if where != opened:
                     runner = replace(runner, image=(place.name, opened.root))
                 for choice in choices:
@@ -102,17 +102,27 @@ def image_phases(place: Place, headnode: Place | None) -> list[tuple[Phase, Plac
     return [(phases.POST_RPM_INSTALL, place), *outside]
 
 
-def _runner(work: Work, place: Place, record: Callable[[ScriptRun], None]) -> Runner:
+def runner_of(work: Work, place: Place, record: Callable[[ScriptRun], None]) -> Runner:
+    """What runs scripts of phases in a place."""
     return Runner(
         transaction=work.transaction, place=place, say=work.say, log=work.log, record=record
     )
 
 
-def is_due(work: Work, phase: Phase, choice: Choice, about: str, place: Place) -> bool:
+def is_due(
+    work: Work, phase: Phase, choice: Choice, about: str, place: Place, inputs: str = ""
+) -> bool:
     """Whether a phase about a place is to run: the OPKG has a script for it in `place`, which has
-    not yet run to a good end."""
-    key = PhaseKey(place=about, opkg=choice.name, version=str(choice.version), phase=phase.name)
-    return bool(phases.scripts(place, phase, choice.name)) and not work.state.oda.phase_done(key)
+    not yet run to a good end with these inputs."""
+    key = PhaseKey(
+        place=about,
+        opkg=choice.name,
+        version=str(choice.version),
+        phase=phase.name,
+        inputs=inputs,
+    )
+    there = {path.name for path in phases.scripts(place, phase, choice.name)}
+    return bool(there) and not there <= work.state.oda.scripts_done(key)
 
 
 def wanted_packages(choices: Sequence[Choice], place: Place) -> list[Wanted]:

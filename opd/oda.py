@@ -3,12 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import ForeignKey, String, Text, cast, create_engine, event, func, select, update
+from sqlalchemy import (
+    ForeignKey,
+    String,
+    Text,
+    cast,
+    create_engine,
+    delete,
+    event,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
@@ -99,7 +110,8 @@ class Change(Base):
 
 class ScriptRun(Base):
     """One run of an API script, with all it printed. `status` 0 means that it ended well;
-    `undone`, that its effects are gone, since its image went back to what it was."""
+    `undone`, that its effects are gone, since its image went back to what it was. `inputs` is the
+    digest of what it read, where it is to run again when that is another."""
 
     __tablename__ = "script_runs"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -113,6 +125,17 @@ class ScriptRun(Base):
     undone: Mapped[bool] = mapped_column(default=False)
     started: Mapped[str] = mapped_column(String(32))
     output: Mapped[str] = mapped_column(_LONG)
+    inputs: Mapped[str] = mapped_column(String(64), default="")
+
+
+class Answer(Base):
+    """A value that was given to a question of an OPKG; a question may have several."""
+
+    __tablename__ = "answers"
+    package: Mapped[str] = mapped_column(String(255), primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
 
 
 class ImageState(Base):
@@ -134,6 +157,7 @@ class PhaseKey:
     opkg: str
     version: str
     phase: str
+    inputs: str = ""
 
 
 def now() -> str:
@@ -249,11 +273,12 @@ class Oda:
         with self.session() as session, session.begin():
             session.add_all(rows)
 
-    def phase_done(self, key: PhaseKey) -> bool:
-        """Whether the phase's scripts ran, the last time, to a good end that lasts."""
+    def scripts_done(self, key: PhaseKey) -> set[str]:
+        """The phase's scripts that ran, the last time and with these inputs, to a good end that
+        lasts."""
         with self.session() as session:
-            last = session.scalars(
-                select(ScriptRun.status)
+            rows = session.execute(
+                select(ScriptRun.script, ScriptRun.status, ScriptRun.inputs)
                 .where(
                     ScriptRun.place == key.place,
                     ScriptRun.opkg == key.opkg,
@@ -261,10 +286,21 @@ class Oda:
                     ScriptRun.phase == key.phase,
                     ScriptRun.undone.is_(False),
                 )
-                .order_by(ScriptRun.id.desc())
-                .limit(1)
-            ).first()
-            return last == 0
+                .order_by(ScriptRun.id)
+            )
+            last = {script: (status, inputs) for script, status, inputs in rows}
+            return {script for script, end in last.items() if end == (0, key.inputs)}
+
+    def set_answers(self, package: str, values: Mapping[str, Sequence[str]]) -> None:
+        """Enter all answers of an OPKG in place of those before."""
+        rows = [
+            Answer(package=package, name=name, number=number, value=value)
+            for name, given in values.items()
+            for number, value in enumerate(given)
+        ]
+        with self.session() as session, session.begin():
+            session.execute(delete(Answer).where(Answer.package == package))
+            session.add_all(rows)
 
     def mark_undone(self, transaction: int, *, undone: bool) -> None:
         """Note of a transaction's script runs that their effects are gone, or are back."""

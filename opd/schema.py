@@ -10,7 +10,7 @@ from sqlalchemy import Engine, inspect, text
 from opkg.errors import OpkgError
 
 # The last of opd/migrations/versions.
-TODAY = "0005"
+TODAY = "0006"
 _FIRST = "0001"
 
 
