@@ -24,6 +24,8 @@ _MACHINE = {
 
 
 _MODULES = {
+    "configure": "opd.cli_phases",
+    "deploy": "opd.cli_phases",
     "download": "opd.cli_offers",
     "history": "opd.cli_cluster",
     "image": "opd.cli_image",
@@ -36,6 +38,7 @@ _MODULES = {
     "repo": "opd.cli_repo",
     "search": "opd.cli_offers",
     "status": "opd.cli_cluster",
+    "test": "opd.cli_phases",
     "undo": "opd.cli_change",
     "update": "opd.cli_repo",
     "upgrade": "opd.cli_change",

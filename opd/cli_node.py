@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from opd import image as images
 from opd import nodes
+from opd.cli_phases import tell_opkgs_of_nodes
 from opd.oda import Node, now
 from opd.settings import JSON, Settings, pass_settings
 from opd.state import State
@@ -54,6 +55,7 @@ def node_add(
         nodes.check(new, known.values(), _image_names(settings))
         state.oda.save(*nodes.with_synced(new, known.values()))
     _tell(new, "known", as_json=as_json)
+    tell_opkgs_of_nodes(settings, state)
 
 
 @node.command("import")
@@ -72,6 +74,7 @@ def node_import(settings: Settings, file: Path, *, as_json: bool) -> None:
         new = nodes.read_list(file, known, _image_names(settings))
         state.oda.save(*nodes.with_synced(new, known))
     _tell(new, "known", as_json=as_json)
+    tell_opkgs_of_nodes(settings, state)
 
 
 @node.command("list")
@@ -103,6 +106,7 @@ def node_remove(settings: Settings, ranges: Sequence[str], *, as_json: bool) -> 
         rows = _named(settings, ranges)
         state.oda.delete(*rows)
     _tell(rows, "forgotten", as_json=as_json)
+    tell_opkgs_of_nodes(settings, state)
 
 
 @node.command("sync")

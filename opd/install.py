@@ -4,9 +4,10 @@ headnode and in images, and a record of it all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 from opd import phases
 from opd.choose import Choice
@@ -102,10 +103,22 @@ def image_phases(place: Place, headnode: Place | None) -> list[tuple[Phase, Plac
     return [(phases.POST_RPM_INSTALL, place), *outside]
 
 
-def runner_of(work: Work, place: Place, record: Callable[[ScriptRun], None]) -> Runner:
-    """What runs scripts of phases in a place."""
+def runner_of(
+    work: Work,
+    place: Place,
+    record: Callable[[ScriptRun], None],
+    binds: Sequence[Path] = (),
+    env: Mapping[str, str] | None = None,
+) -> Runner:
+    """What runs scripts of phases in a place; they see `binds` at their own paths, and `env`."""
     return Runner(
-        transaction=work.transaction, place=place, say=work.say, log=work.log, record=record
+        transaction=work.transaction,
+        place=place,
+        say=work.say,
+        log=work.log,
+        record=record,
+        binds=binds,
+        env=env or {},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 
 from opd.oda import ScriptRun, now
@@ -56,7 +56,8 @@ class Runner:
     """Runs phases in a place, and hands each script's run to `record`. Where the headnode's scripts
     are to work on an image, `image` is the image's name and root, which they get as argument.
     `inputs` is the digest of what the scripts read, where they are to run again when that is
-    another."""
+    another. They see the folders `binds` at their own paths, and have `env` beside what every
+    script gets."""
 
     transaction: int
     place: Place
@@ -65,6 +66,8 @@ class Runner:
     record: Callable[[ScriptRun], None]
     image: tuple[str, Path] | None = None
     inputs: str = ""
+    binds: Sequence[Path] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, phase: Phase, opkg: str, version: str) -> None:
         """Run a phase's scripts of an OPKG. Raises CommandError at the first that fails; the phase
@@ -73,8 +76,7 @@ class Runner:
         arguments = [self.image[1]] if self.image else []
         for script in scripts(self.place, phase, opkg):
             entry = self.entry(phase.name, opkg, version, script.name)
-            with guest.mount_points(self.place.root, arguments):
-                self.execute(entry, [script, *arguments], binds=arguments)
+            self.execute(entry, [script, *arguments], binds=arguments)
 
     def entry(self, phase: str, opkg: str, version: str, script: str) -> ScriptRun:
         """The record of a run that begins now."""
@@ -98,14 +100,14 @@ class Runner:
         binds: Sequence[Path] = (),
         hint: str = _AGAIN,
     ) -> None:
-        """Run a script of an OPKG, or a program with it, and record it. `env` comes beside what
-        every script gets. Raises CommandError."""
-        root = self.place.root
+        """Run a script of an OPKG, or a program with it, and record it. `env` and `binds` come
+        beside those of the runner. Raises CommandError."""
+        root, seen = self.place.root, [*binds, *self.binds]
         command = guest.inside(
             root,
             *map(str, argv),
-            env={**environment(self.place, entry.opkg), **(env or {})},
-            binds={path: path for path in binds},
+            env={**environment(self.place, entry.opkg), **self.env, **(env or {})},
+            binds={path: path for path in seen},
         )
         lines: list[str] = []
 
@@ -117,7 +119,8 @@ class Runner:
         self.log("$ " + shlex.join(command))
         entry.status = 1
         try:
-            run(command, on_line=follow)
+            with guest.mount_points(root, seen):
+                run(command, on_line=follow)
             entry.status = 0
         except CommandError as error:
             error.message = f"{entry.script} of {entry.opkg} failed in {entry.place}"

@@ -5,20 +5,42 @@ what fails, but for what depends on it."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from opd.answers import values_of
 from opd.choose import Choice, installed, required
+from opd.image import Root
 from opd.install import is_due, runner_of
-from opd.nodes import COLUMNS
-from opd.oda import Node
+from opd.nodes import COLUMNS, in_order
 from opd.phases import Phase
 from opd.place import Place, opkgs_in
 from opd.repository import Known
-from opd.work import Work
+from opd.work import Work, changing_image
 from opkg.errors import CommandError, OpkgError
-from opkg.files import sha256_bytes
+from opkg.files import sha256_bytes, write_atomic
 from opkg.native.choose import packages
+from opkg.native.mounts import remove_tree
+from opkg.native.system import within
+from opkg.run import TAIL
+
+# Where scripts find the nodes: a line for each, with its name, IP and MAC address, or “-”.
+NODES = "/var/lib/oscar/nodes.list"
+NODE_LIST = {"OSCAR_NODES": NODES}
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What scripts see beside their root: folders of this machine at their own paths, and
+    variables."""
+
+    binds: tuple[Path, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+NOTHING = View()
 
 
 def members(known: Sequence[Known], headnode: Place, names: Sequence[str] = ()) -> list[Choice]:
@@ -39,20 +61,16 @@ def digest(*inputs: object) -> str:
     return sha256_bytes(json.dumps(inputs, sort_keys=True).encode())
 
 
-def node_facts(nodes: Iterable[Node]) -> list[list[str]]:
-    """What the scripts of phases may read of nodes."""
-    return [[getattr(node, column) for column in COLUMNS] for node in nodes]
-
-
 def run_phase(
     work: Work,
     headnode: Place,
     phase: Phase,
     choices: Sequence[Choice],
     inputs: Callable[[str], str],
+    view: View = NOTHING,
 ) -> int:
     """Run a phase of OPKGs, given in their order, where it is due; `inputs` tells the digest of
-    what an OPKG's scripts read. The number of those that ran.
+    what an OPKG's scripts read, `view` what they see. The number of those that ran.
 
     Raises OpkgError at the end where scripts failed. The next call goes on with those, and with
     what waited for them.
@@ -62,14 +80,16 @@ def run_phase(
     ran = 0
     for choice in choices:
         broken = sorted(stopped.intersection(required(choice, choices)))
-        due = is_due(work, phase, choice, headnode.name, headnode, inputs(choice.name))
+        read = inputs(choice.name)
+        due = is_due(work, phase, choice, headnode.name, headnode, read)
         if broken:
             stopped.add(choice.name)
             if due:
                 why[choice.name] = f"waits for {', '.join(broken)}"
             continue
         runner = replace(
-            runner_of(work, headnode, lambda run: work.record([run])), inputs=inputs(choice.name)
+            runner_of(work, headnode, lambda run: work.record([run]), view.binds, view.env),
+            inputs=read,
         )
         try:
             if due:
@@ -78,10 +98,61 @@ def run_phase(
         except CommandError as error:
             stopped.add(choice.name)
             why[choice.name] = "failed"
-            work.say("\n".join([str(error), *(f"  | {line}" for line in error.output.split("\n"))]))
+            lines = error.output.splitlines()[-TAIL:]
+            work.say("\n".join([error.message, *(f"  | {line}" for line in lines)]))
     if why:
         raise _unfinished(work, phase, why)
     return ran
+
+
+def run_for_nodes(
+    work: Work,
+    headnode: Place,
+    phase: Phase,
+    choices: Sequence[Choice],
+    images: Sequence[tuple[Place, Root]],
+) -> int:
+    """Run a phase that is about the nodes, where the list of nodes, an OPKG's answers or the
+    images are others than when it ran last. The scripts may change the images, each of which
+    becomes a new generation then. The number of OPKGs whose scripts ran.
+
+    Raises OpkgError as `run_phase` does; what other scripts did to images stays.
+    """
+    nodes = work.state.oda.nodes()
+    facts = [[getattr(node, column) for column in COLUMNS] for node in nodes]
+    names = sorted(place.name for place, _ in images)
+
+    def inputs(opkg: str) -> str:
+        return digest(facts, names, values_of(headnode, opkg))
+
+    if not any(
+        is_due(work, phase, each, headnode.name, headnode, inputs(each.name)) for each in choices
+    ):
+        return 0
+    lines = [f"{node.name} {node.ip or '-'} {node.mac or '-'}\n" for node in in_order(nodes)]
+    write_atomic(within(headnode.root, NODES), "".join(lines))
+    trouble: OpkgError | None = None
+    ran = 0
+    with ExitStack() as stack:
+        opened = [stack.enter_context(changing_image(work, r, place)) for place, r in images]
+        view = _view(work, {place.name: place.root for place in opened if "/" not in place.name})
+        try:
+            ran = run_phase(work, headnode, phase, choices, inputs, view)
+        except OpkgError as error:
+            trouble = error
+    if trouble:
+        raise trouble
+    return ran
+
+
+def _view(work: Work, roots: Mapping[str, Path]) -> View:
+    """What scripts see of images: a folder with each by its name, as systemimager had it."""
+    folder = work.state.sessions / "images"
+    remove_tree(folder)
+    folder.mkdir(parents=True)
+    for name, root in roots.items():
+        (folder / name).symlink_to(root)
+    return View(binds=(folder, *roots.values()), env={"OSCAR_IMAGES": str(folder), **NODE_LIST})
 
 
 def _unfinished(work: Work, phase: Phase, why: Mapping[str, str]) -> OpkgError:

@@ -93,13 +93,13 @@ def mount_points(root: Path, paths: Iterable[Path]) -> Iterator[None]:
     """Let there be folders at these paths of a root, for `binds`; those that were not there go
     again."""
     places = [within(root, path) for path in paths]
-    made = [folder for place in places for folder in (place, *place.parents) if not folder.exists()]
+    made = {folder for place in places for folder in (place, *place.parents) if not folder.exists()}
     for place in places:
         place.mkdir(parents=True, exist_ok=True)
     try:
         yield
     finally:
-        for folder in made:
+        for folder in sorted(made, reverse=True):  # what is in a folder before the folder
             folder.rmdir()
 
 
