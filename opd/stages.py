@@ -26,9 +26,9 @@ from opkg.native.mounts import remove_tree
 from opkg.native.system import within
 from opkg.run import TAIL
 
-# Where scripts find the nodes: a line for each, with its name, IP and MAC address, or “-”.
-NODES = "/var/lib/oscar/nodes.list"
-NODE_LIST = {"OSCAR_NODES": NODES}
+# Where scripts find the nodes: their names, one a line, and all that is known of them as JSON.
+_NAMES, _FACTS = "/var/lib/oscar/nodes", "/var/lib/oscar/nodes.json"
+_NODES = {"OSCAR_NODES": _NAMES, "OSCAR_NODES_JSON": _FACTS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ def run_for_nodes(
     Raises OpkgError as `run_phase` does; what other scripts did to images stays.
     """
     nodes = work.state.oda.nodes()
-    facts = [[getattr(node, column) for column in COLUMNS] for node in nodes]
+    facts = [{column: getattr(node, column) for column in COLUMNS} for node in nodes]
     names = sorted(place.name for place, _ in images)
 
     def inputs(opkg: str) -> str:
@@ -129,8 +129,9 @@ def run_for_nodes(
         is_due(work, phase, each, headnode.name, headnode, inputs(each.name)) for each in choices
     ):
         return 0
-    lines = [f"{node.name} {node.ip or '-'} {node.mac or '-'}\n" for node in in_order(nodes)]
-    write_atomic(within(headnode.root, NODES), "".join(lines))
+    listed = "".join(f"{node.name}\n" for node in in_order(nodes))
+    write_atomic(within(headnode.root, _NAMES), listed)
+    write_atomic(within(headnode.root, _FACTS), json.dumps(facts))
     trouble: OpkgError | None = None
     ran = 0
     with ExitStack() as stack:
@@ -152,7 +153,7 @@ def _view(work: Work, roots: Mapping[str, Path]) -> View:
     folder.mkdir(parents=True)
     for name, root in roots.items():
         (folder / name).symlink_to(root)
-    return View(binds=(folder, *roots.values()), env={"OSCAR_IMAGES": str(folder), **NODE_LIST})
+    return View(binds=(folder, *roots.values()), env={"OSCAR_IMAGES": str(folder), **_NODES})
 
 
 def _unfinished(work: Work, phase: Phase, why: Mapping[str, str]) -> OpkgError:
