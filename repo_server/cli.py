@@ -20,6 +20,7 @@ from repo_server.repository import open_repository
 _MODULES = {
     "advisory": "repo_server.cli_advisories",
     "audit": "repo_server.cli_access",
+    "diff": "repo_server.cli_channels",
     "gc": "repo_server.cli_channels",
     "generations": "repo_server.cli_channels",
     "key": "repo_server.cli_channels",

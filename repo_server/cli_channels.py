@@ -11,7 +11,7 @@ import click
 
 from opkg.console import print_json, print_table, say
 from opkg.target import Target, known_targets
-from repo_server import channels, garbage, upkeep
+from repo_server import channels, garbage, past, upkeep
 from repo_server.cli_options import DIRECTORY, JSON
 from repo_server.publish import Published
 from repo_server.publish import renew as renew_repository
@@ -74,6 +74,30 @@ def generations(directory: Path, as_json: bool) -> None:
                 ", ".join(f"{name} +{new} -{old}" for name, (new, old) in row.channels.items()),
             ]
             for row in rows
+        ],
+    )
+
+
+@click.command()
+@DIRECTORY
+@click.argument("old", metavar="GENERATION", type=int)
+@click.argument("new", metavar="[GENERATION]", type=int, required=False)
+@JSON
+def diff(directory: Path, old: int, new: int | None, as_json: bool) -> None:
+    """Tell which packages differ between two generations; without the second, the live one.
+
+    + is a package that comes, - one that goes, ~ one in another version.
+    """
+    repository = open_repository(directory)
+    changes = past.between(repository, old, repository.live_number() if new is None else new)
+    if as_json:
+        print_json(changes)
+        return
+    print_table(
+        ["", "PACKAGE", "OLD", "NEW", "CHANNEL", "TARGET", "ARCHITECTURE"],
+        [
+            [row.sign, row.name, row.old, row.new, row.channel, row.target, row.architecture]
+            for row in changes
         ],
     )
 
@@ -163,6 +187,7 @@ COMMANDS: Sequence[click.Command] = (
     remove,
     promote,
     generations,
+    diff,
     rollback,
     gc,
     renew,

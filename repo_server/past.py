@@ -6,16 +6,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from opkg.errors import OpkgError
 from repo_server import catalog
 from repo_server.repository import Repository
 from repo_server.tables import Content, Generation, Placement
 
 # Generations on one page, and rows of one generation's table.
 PAGE = 50
-_MOST = 1000
+MOST = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +71,24 @@ def difference(repository: Repository, number: int) -> Difference | None:
         if published is None or number > live:
             return None
         [past] = _past(session, [(number, published)], live)
-        changes = _changes(session, number)
+        changes = _changes(session, number - 1, number)
     return Difference(
-        past=past, changes=tuple(changes[:_MOST]), left_out=max(0, len(changes) - _MOST)
+        past=past, changes=tuple(changes[:MOST]), left_out=max(0, len(changes) - MOST)
     )
+
+
+def between(repository: Repository, old: int, new: int) -> list[Change]:
+    """What has to come and go for generation `old` to become generation `new`, whichever of them
+    is the later one. Raises OpkgError for one that there was not."""
+    live = repository.live_number()
+    for number in (old, new):
+        if not 1 <= number <= live:
+            raise OpkgError(
+                f"there is no generation {number}",
+                hint=f"they go from 1 to {live}" if live else "nothing was published yet",
+            )
+    with catalog.opened(repository.directory) as session:
+        return _changes(session, old, new)
 
 
 def _past(session: Session, rows: list[tuple[int, str]], live: int) -> list[Past]:
@@ -105,7 +120,7 @@ def _past(session: Session, rows: list[tuple[int, str]], live: int) -> list[Past
     ]
 
 
-def _changes(session: Session, number: int) -> list[Change]:
+def _changes(session: Session, old: int, new: int) -> list[Change]:
     query = (
         select(
             Placement.channel,
@@ -113,22 +128,28 @@ def _changes(session: Session, number: int) -> list[Change]:
             Content.name,
             Content.architecture,
             Content.version,
-            Placement.since,
+            _shows(new),
         )
         .join(Content)
-        .where(or_(Placement.since == number, Placement.until == number))
+        .where(_shows(old) != _shows(new))
         .order_by(Placement.channel, Placement.target, Content.name, Content.architecture)
     )
     found: dict[tuple[str, str, str, str], tuple[list[str], list[str]]] = {}
-    for *key, version, since in session.execute(query):
+    for *key, version, comes in session.execute(query):
         channel, target, name, architecture = key
         pair = found.setdefault((channel, target, name, architecture), ([], []))
-        pair[since == number].append(version)
+        pair[bool(comes)].append(version)
     changes = []
-    for (channel, target, name, architecture), (old, new) in found.items():
+    for (channel, target, name, architecture), (gone, come) in found.items():
         make = partial(Change, channel=channel, target=target, name=name, architecture=architecture)
-        while old and new:
-            changes.append(make(sign="~", old=old.pop(0), new=new.pop(0)))
-        changes += [make(sign="+", old="", new=version) for version in new]
-        changes += [make(sign="-", old=version, new="") for version in old]
+        while gone and come:
+            changes.append(make(sign="~", old=gone.pop(0), new=come.pop(0)))
+        changes += [make(sign="+", old="", new=version) for version in come]
+        changes += [make(sign="-", old=version, new="") for version in gone]
     return changes
+
+
+def _shows(number: int) -> ColumnElement[bool]:
+    """Whether a generation shows a placement."""
+    later = or_(Placement.until.is_(None), Placement.until > number)
+    return and_(Placement.since.is_not(None), Placement.since <= number, later)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from flask import Blueprint, Response, abort, render_template, request
 from werkzeug.exceptions import NotFound
 
+from opkg.errors import OpkgError
 from repo_server import pages, papers, past, picture
 from repo_server.mirrors import mirror
 from repo_server.repository import Repository
@@ -99,6 +100,20 @@ def _add_state(blueprint: Blueprint, repository: Repository) -> None:
     def generation(number: int) -> str:
         found = past.difference(repository, number) or abort(404)
         return render_template("generation.html", difference=found)
+
+    @blueprint.get("/compare")
+    def compare() -> str:
+        live = repository.live_number()
+        new = request.args.get("to", live, int)
+        old = request.args.get("from", max(1, new - 1), int)
+        try:
+            changes = past.between(repository, old, new)
+        except OpkgError:
+            abort(404)
+        return render_template(
+            "compare.html", old=old, new=new, live=live, changes=changes[: past.MOST],
+            left_out=max(0, len(changes) - past.MOST),
+        )  # fmt: skip
 
     @blueprint.get("/mirrors")
     def mirrors() -> str:

@@ -120,6 +120,7 @@ ADDRESSES = [
     "/search?q=software",
     "/history",
     "/history/2",
+    "/compare?from=1&to=3",
     "/history/3",
     "/mirrors",
 ]
@@ -236,6 +237,23 @@ def test_history_tells_what_changed(client: FlaskClient) -> None:
     text = client.get("/history/3").text
     assert "opkg-alpha-server" in text
     assert "− 1.0-1.demo9" in text
+
+
+def test_any_two_generations_are_compared(client: FlaskClient, shown: Repo) -> None:
+    text = client.get("/compare?from=1&to=3").text
+    assert "From generation 1 to 3" in text
+    assert client.get("/compare").text.count('<input name="from"') == 1
+    assert "Both show the same packages" in client.get("/compare?from=2&to=2").text
+    assert client.get("/compare?from=0&to=1").status_code == 404
+    assert client.get("/compare?from=1&to=99").status_code == 404
+    forth = shown.json("diff", "1", "3")
+    back = shown.json("diff", "3", "1")
+    turned = {"+": "-", "-": "+", "~": "~"}
+    assert [(row["name"], turned[row["sign"]], row["new"], row["old"]) for row in forth] == [
+        (row["name"], row["sign"], row["old"], row["new"]) for row in back
+    ]
+    assert {row["sign"] for row in forth} >= {"+"}
+    assert all(row["name"] in text for row in forth)
 
 
 def test_commands_name_the_packages_for_plain_clients(client: FlaskClient) -> None:
