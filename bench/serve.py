@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How many requests and bytes a second a published tree gives: from nginx alone, from opkg-repo
-behind nginx, which sends the files (X-Accel-Redirect), and from opkg-repo alone. Each is asked by
+"""How many requests and bytes a second a published tree gives: from nginx alone, from nginx that
+asks opkg-repo about each file (X-Accel-Redirect), from nginx that answers for the tree by itself in
+front of opkg-repo, and from opkg-repo alone. Each is asked by
 wrk, on the same machine, for a small file (InRelease) and for a package of 100 MB."""
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from bench.download import debs, live, publish
 
 SECONDS, CONNECTIONS = 5, 16
-EXAMPLE = Path(__file__).parents[1] / "docs/examples/nginx.conf"
+EXAMPLES = Path(__file__).parents[1] / "docs/examples"
 _UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9}  # wrk's are powers of 1024, near enough for a ratio
 
 
@@ -33,10 +34,12 @@ def main() -> None:
         work.chmod(0o755)
         publish(work, ["bench-0"], 100)
         behind = stack.enter_context(_ours(work, "--x-accel", "/_live"))
+        plain = stack.enter_context(_ours(work))
         ways = {
             "nginx": stack.enter_context(_nginx(work, "plain", f"root {live(work)};")),
-            "opkg-repo behind nginx": stack.enter_context(_example(work, behind)),
-            "opkg-repo": stack.enter_context(_ours(work)),
+            "X-Accel-Redirect": stack.enter_context(_example(work, "nginx", behind)),
+            "tree by nginx": stack.enter_context(_example(work, "nginx-tree", plain)),
+            "opkg-repo": plain,
         }
         paths = ["deb/stable/dists/debian-12/InRelease", debs(work)[0]]
         taken = {way: [_ask(f"{url}/{path}") for path in paths] for way, url in ways.items()}
@@ -80,11 +83,12 @@ def _ours(work: Path, *words: str) -> Iterator[str]:
             server.terminate()
 
 
-def _example(work: Path, url: str) -> AbstractContextManager[str]:
-    """The nginx of the documents."""
-    text = EXAMPLE.read_text().replace("127.0.0.1:8000", url.removeprefix("http://"))
-    text = text.replace("/srv/opkg", str(work / "repository"))
-    return _nginx(work, "example", "", text)
+def _example(work: Path, name: str, url: str) -> AbstractContextManager[str]:
+    """An nginx of the documents, in front of the server at an address."""
+    text = (EXAMPLES / f"{name}.conf").read_text()
+    text = text.replace("127.0.0.1:8000", url.removeprefix("http://"))
+    text = text.replace("opkg_repo", name.replace("-", "_"))
+    return _nginx(work, name, "", text.replace("/srv/opkg", str(work / "repository")))
 
 
 @contextmanager

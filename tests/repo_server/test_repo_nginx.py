@@ -16,7 +16,9 @@ from opkg.run import run
 
 pytestmark = pytest.mark.slow
 
-EXAMPLE = Path(__file__).parents[2] / "docs/examples/nginx.conf"
+EXAMPLES = Path(__file__).parents[2] / "docs/examples"
+# Each with the options of the server behind it.
+WAYS = {"nginx.conf": ["--x-accel", "/_live"], "nginx-tree.conf": []}
 
 
 def free_port():
@@ -24,17 +26,17 @@ def free_port():
         return listener.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
-def through_nginx(published, tmp_path_factory):
+@pytest.fixture(scope="module", params=WAYS)
+def through_nginx(request, published, tmp_path_factory):
     """The address of nginx."""
     folder = tmp_path_factory.mktemp("nginx")
     # Its workers are of another user.
     for path in [folder, *folder.parents][:3]:
         path.chmod(0o755)
-    server = published.start("serve", "--port", "0", "--x-accel", "/_live")
+    server = published.start("serve", "--port", "0", *WAYS[request.param])
     port = server.stdout.readline().strip().rstrip("/").rpartition(":")[2]
     ours = free_port()
-    text = EXAMPLE.read_text().replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    text = (EXAMPLES / request.param).read_text().replace("127.0.0.1:8000", f"127.0.0.1:{port}")
     text = text.replace("listen 80", f"listen 127.0.0.1:{ours}")
     text = text.replace("/srv/opkg", str(published.directory))
     (folder / "nginx.conf").write_text(
@@ -112,6 +114,6 @@ def test_pages_and_api_go_through(through_nginx):
 @pytest.mark.parametrize("path", ["_live/keys/root.json", "keys/..%2f..%2fopkg-repo.toml", "keys/"])
 def test_nothing_else_is_sent(through_nginx, path):
     done = run(["curl", "-s", "--path-as-is", "-w", "%{http_code}", through_nginx + path])
-    # nginx itself calls some paths bad.
-    assert done.stdout[-3:] in ("400", "404")
+    # nginx itself calls some paths bad, and folders forbidden.
+    assert done.stdout[-3:] in ("400", "403", "404")
     assert "origin" not in done.stdout
