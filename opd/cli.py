@@ -24,6 +24,7 @@ _MACHINE = {
 
 
 _MODULES = {
+    "browse": "opd.cli_browse",
     "configure": "opd.cli_phases",
     "deploy": "opd.cli_phases",
     "download": "opd.cli_offers",

@@ -14,11 +14,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from opd import older, repository, show
 from opd.download import Progress as ProgressCall
 from opd.download import Wish, fetch_all
+from opd.offered import find, wishes_for
 from opd.place import headnode
 from opd.settings import JSON, NAMES, PARSABLE, Settings, pass_settings
 from opkg.console import print_json, print_table, say, stderr
-from opkg.errors import OpkgError
-from opkg.index import Offer
 from opkg.target import known_targets
 
 
@@ -77,7 +76,7 @@ def _print_offers(settings: Settings, words: Sequence[str], *, as_json: bool) ->
 @pass_settings
 def info(settings: Settings, name: str, *, as_json: bool) -> None:
     """Tell all about an OPKG."""
-    known, offers = _find(repository.load_all(settings.open()), name)
+    known, offers = find(repository.load_all(settings.open()), name)
     if as_json:
         print_json(offers)
     else:
@@ -110,7 +109,9 @@ def download(
     state = settings.open()
     known = repository.load_all(state)
     chosen = known_targets().find(target) if target else headnode(settings.headnode_root).target
-    wishes = [wish for name in dict.fromkeys(names) for wish in _wishes(known, name, chosen.name)]
+    wishes = [
+        wish for name in dict.fromkeys(names) for wish in wishes_for(known, name, chosen.name)
+    ]
     with _bars(wishes) as progress:
         paths = fetch_all(wishes, out, state.downloads, progress, offline=offline)
     if as_json:
@@ -145,34 +146,6 @@ def _bars(wishes: Sequence[Wish]) -> Iterator[ProgressCall]:
             bar.advance(total, count)
 
         yield advance
-
-
-def _find(known: Sequence[repository.Known], name: str) -> tuple[repository.Known, list[Offer]]:
-    """The newest version of an OPKG. Raises OpkgError."""
-    found = show.newest(known)
-    if name not in found:
-        raise OpkgError(f"there is no OPKG {name}", hint="opd list shows what there is")
-    return found[name]
-
-
-def _wishes(known: Sequence[repository.Known], name: str, target: str) -> list[Wish]:
-    """The files of an OPKG's newest version for a target."""
-    entry, offers = _find(known, name)
-    for offer in offers:
-        if offer.target == target:
-            return [
-                Wish(
-                    urls=entry.urls(artifact.file),
-                    size=artifact.size,
-                    sha256=artifact.sha256,
-                    name=Path(artifact.file).name,
-                )
-                for artifact in offer.artifacts
-            ]
-    raise OpkgError(
-        f"{name} is not offered for {target}",
-        hint="it is for " + ", ".join(offer.target for offer in offers),
-    )
 
 
 COMMANDS = (list_, search, info, download)
