@@ -18,7 +18,7 @@ from opkg.errors import CommandError
 from opkg.native.system import within
 from opkg.resolve import PACKAGES_DIR, TESTING_DIR
 
-_PHASE = "test"
+TEST = "test"  # the phase's name
 _HINT = "opd history shows all that it said"
 # An ordinary user, with what the OPKG brings for tests in a folder of his own.
 _AS_USER = """
@@ -97,7 +97,7 @@ def _has(headnode: Place, program: str) -> bool:
 
 
 def _run(runner: Runner, choice: Choice, test: str, argv: Sequence[str | PurePosixPath]) -> Verdict:
-    entry = runner.entry(_PHASE, choice.name, str(choice.version), test)
+    entry = runner.entry(TEST, choice.name, str(choice.version), test)
     start, result = time.monotonic(), "passed"
     if not argv:
         entry.output = "the OPKG apitest, which runs it, is not installed"

@@ -24,7 +24,7 @@ _MACHINE = {
 
 
 _MODULES = {
-    "browse": "opd.cli_browse",
+    "browse": "opd.cli_screens",
     "configure": "opd.cli_phases",
     "deploy": "opd.cli_phases",
     "download": "opd.cli_offers",
@@ -43,6 +43,7 @@ _MODULES = {
     "undo": "opd.cli_change",
     "update": "opd.cli_repo",
     "upgrade": "opd.cli_change",
+    "wizard": "opd.cli_screens",
 }
 
 
