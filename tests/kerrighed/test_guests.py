@@ -31,7 +31,8 @@ def boot(request: pytest.FixtureRequest, bookworm: Built, tmp_path: Path) -> Boo
     return small_boot(made, tmp_path / "initrd")
 
 
-@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+# That it is built for Debian 13, test_opkg.py shows too.
+@pytest.mark.parametrize("suite", ["bookworm", pytest.param("trixie", marks=pytest.mark.kernel)])
 def test_the_module_is_built_without_a_warning(suite: str) -> None:
     made = built(suite)
     # These are of the kernel's own tools, about a file that packages of headers do not have.
