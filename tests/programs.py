@@ -14,6 +14,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import IO, NoReturn
 
+from opkg.native.mounts import enter_private_namespace
 from opkg.target import known_targets
 
 
@@ -70,7 +71,9 @@ def _run(
         sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
         os.environ.clear()
         os.environ.update(env)
+        # What only holds for the process that this one came from.
         known_targets.cache_clear()
+        enter_private_namespace.cache_clear()
         sys.argv = argv
         first()
         main()
