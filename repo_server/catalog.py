@@ -7,7 +7,7 @@ publishing opens no package.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -217,20 +217,31 @@ def is_source(content: Content) -> bool:
     return content.architecture == SOURCE[content.family]
 
 
-def fragments(session: Session, digests: Sequence[str]) -> dict[str, list[str]]:
-    """What the lists say of some packages, by the list's kind, in a lasting order."""
+# Makes the text of a list out of what it says of single packages.
+Join = Callable[[Iterable[str]], str]
+
+
+def render(
+    session: Session, lists: Mapping[str, Join]
+) -> Callable[[Sequence[str]], dict[str, bytes]]:
+    """What gives the text of each of `lists`, by their kinds, for packages by their digests; the
+    packages are in a lasting order."""
     # As one parameter: SQLAlchemy takes a while over hundreds of single ones.
     these: BindParameter[Sequence[str]] = bindparam("digests", expanding=True)
     query = (
         select(Fragment.kind, Fragment.text)
         .join(Content)
-        .where(Fragment.sha256.in_(these))
+        .where(Fragment.sha256.in_(these), Fragment.kind.in_(lists))
         .order_by(Content.path, Content.sha256)
     )
-    found: dict[str, list[str]] = {}
-    for kind, text in session.execute(query, {"digests": digests}):
-        found.setdefault(kind, []).append(text)
-    return found
+
+    def render(digests: Sequence[str]) -> dict[str, bytes]:
+        found: dict[str, list[str]] = {kind: [] for kind in lists}
+        for kind, text in session.execute(query, {"digests": digests}):
+            found[kind].append(text)
+        return {kind: lists[kind](texts).encode() for kind, texts in found.items()}
+
+    return render
 
 
 def offers(session: Session, ids: Sequence[int]) -> list[Offer]:

@@ -44,7 +44,7 @@ def update(
             continue
         session.execute(change(Chunk).where(Chunk.id == chunk).values(entries=len(keys)))
         rows = [
-            {"chunk": chunk, "kind": kind, "form": form, "data": member(form, data)}
+            {"chunk": chunk, "kind": kind, "form": form, "data": data and member(form, data)}
             for kind, data in render(keys).items()
             for form in (PLAIN, *forms)
         ]
@@ -88,7 +88,7 @@ def complete(session: Session, groups: Sequence[str], kind: str, forms: Sequence
             .where(Piece.chunk.not_in(has))
         )
         for chunk, data in session.execute(query).all():
-            session.add(Piece(chunk=chunk, kind=kind, form=form, data=member(form, data)))
+            session.add(Piece(chunk=chunk, kind=kind, form=form, data=data and member(form, data)))
     session.flush()
 
 

@@ -55,8 +55,9 @@ def cli() -> None:
 )
 @click.option("--db", default="", metavar="URL", help="An empty database for the catalog, as "
               "postgresql://…; else it is a file.")  # fmt: skip
+@click.option("--contents", is_flag=True, help="Tell apt-file which package has which file.")
 @JSON
-def init(directory: Path, origin: str, url: str, db: str, as_json: bool) -> None:
+def init(directory: Path, origin: str, url: str, db: str, contents: bool, as_json: bool) -> None:
     """Make a repository with keys of its own.
 
     DIR must be empty or not there yet. Prints the two fingerprints that clients compare: that of
@@ -65,7 +66,7 @@ def init(directory: Path, origin: str, url: str, db: str, as_json: bool) -> None
     # Here and below, since `add` and `publish` need not load TUF's library.
     from repo_server.create import create
 
-    created = create(directory, origin, say, url=url, database=db)
+    created = create(directory, origin, say, url=url, database=db, contents=contents)
     if as_json:
         print_json(created)
         return

@@ -34,11 +34,12 @@ def create(
     *,
     url: str = "",
     database: str = "",
+    contents: bool = False,
     now: datetime | None = None,
 ) -> Created:
     """Make a repository in `directory`, which must be empty or not there, with its tree at `url`,
-    if that is known, and its catalog in the empty `database`, a URL, else in a file. Raises
-    OpkgError."""
+    if that is known, and its catalog in the empty `database`, a URL, else in a file; with
+    `contents`, apt's archives tell which package has which file. Raises OpkgError."""
     if not origin.isprintable() or not origin.strip():
         raise OpkgError("the origin must be one printable line", hint="for example: OSCAR")
     if url and not re.fullmatch(r"https?://[!-~]+", url):
@@ -49,7 +50,7 @@ def create(
             f"this is {what}", where=str(directory), hint="name a folder that is not there yet"
         )
     directory.mkdir(parents=True, exist_ok=True)
-    settings = Settings(origin=origin, openpgp=(), url=url, database=database)
+    settings = Settings(origin=origin, openpgp=(), url=url, database=database, contents=contents)
     try:
         date = (now or datetime.now(UTC)).replace(microsecond=0)
         return _fill(directory, settings, progress, date)

@@ -10,6 +10,7 @@ import lzma
 import tarfile
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -20,6 +21,8 @@ from debian.arfile import ArError, ArFile
 # be the name of a file in the other one, or the control file, which the lists repeat.
 CONTROL = 16 << 20
 _AT_ONCE = 1 << 20
+# What the names of all of its files may have together.
+_NAMES = 64 << 20
 
 # The sizes of what ar(1) puts before all, and before each member.
 _MAGIC, _HEADER = 8, 60
@@ -47,9 +50,17 @@ _OPEN: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def read_control(path: Path) -> str:
-    """The text of the file `control` in a .deb, of which every byte is read, to where the
-    checksums are. Raises one of DAMAGES."""
+@dataclass(frozen=True, kw_only=True)
+class DebFile:
+    """What is in a .deb: the text of its file `control`, and the paths of all that it installs
+    but folders, without a slash before them."""
+
+    control: str
+    paths: tuple[str, ...]
+
+
+def read(path: Path) -> DebFile:
+    """Read a .deb, every byte of it, to where the checksums are. Raises one of DAMAGES."""
     with path.open("rb") as file:
         archive = ArFile(fileobj=file)
         names = [member.name for member in archive.members]
@@ -61,8 +72,8 @@ def read_control(path: Path) -> str:
         if end > path.stat().st_size:
             raise ValueError("its end is missing")
         text = _control(_part(archive, "control.tar"))
-        _read_through(_part(archive, "data.tar"))
-    return text
+        paths = _paths(_part(archive, "data.tar"))
+    return DebFile(control=text, paths=paths)
 
 
 class _Guarded:
@@ -124,12 +135,20 @@ def _control(stream: IO[bytes]) -> str:
     return text
 
 
-def _read_through(stream: IO[bytes]) -> None:
+def _paths(stream: IO[bytes]) -> tuple[str, ...]:
     guarded = _Guarded(stream, None)
+    paths, room = [], _NAMES
     with tarfile.open(fileobj=cast("IO[bytes]", guarded), mode="r:") as archive:
-        while archive.next():
+        while member := archive.next():
             archive.members.clear()  # type: ignore[attr-defined]  # its list of what was
+            if member.isdir():
+                continue
+            room -= len(member.name)
+            if room < 0:
+                raise ValueError(f"the names of its files have more than {_NAMES >> 20} MB")
+            paths.append(member.name.removeprefix("./").lstrip("/"))
     _drain(guarded)
+    return tuple(paths)
 
 
 def _drain(guarded: _Guarded) -> None:

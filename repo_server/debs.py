@@ -6,7 +6,7 @@ The archive's form is that of https://wiki.debian.org/DebianRepository/Format.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from pathlib import Path
@@ -16,13 +16,14 @@ from sqlalchemy.orm import Session
 
 from opkg.errors import IntegrityError, OpkgError
 from opkg.target import Family, Target
-from repo_server import chunks
-from repo_server.deb_file import DAMAGES, read_control
+from repo_server import catalog, chunks, deb_file
 from repo_server.draft import Digest, Draft, measure
 from repo_server.forms import PLAIN, joined
 from repo_server.package import SOURCE, Package, check_words
 
 STANZA = "stanza"
+# Which package has which file, where the repository tells that.
+CONTENTS = "contents"
 COMPONENT = "main"
 
 # What the archive says of a package, not the package itself.
@@ -33,8 +34,9 @@ def read_deb(path: Path, sha256: str, *, where: str) -> Package:
     """Read a .deb whose digest is `sha256`, every byte of both of its archives. Raises
     IntegrityError where it is damaged; `where` is how the operator calls it."""
     try:
-        control = Deb822(read_control(path))
-    except DAMAGES as error:
+        inside = deb_file.read(path)
+        control = Deb822(inside.control)
+    except deb_file.DAMAGES as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise IntegrityError(
             f"not a whole Debian package: {reason}", where=where, hint="copy or build it again"
@@ -56,7 +58,10 @@ def read_deb(path: Path, sha256: str, *, where: str) -> Package:
         size=size,
         sha256=sha256,
         source_sha256=sha256,
-        fragments={STANZA: stanza(control, place, size, sha256)},
+        fragments={
+            STANZA: stanza(control, place, size, sha256),
+            CONTENTS: _contents(control, inside.paths),
+        },
     )
 
 
@@ -78,6 +83,31 @@ def stanza(control: Mapping[str, str], place: str, size: int, sha256: str) -> st
     fields["SHA256"] = sha256
     # An empty line ends it.
     return f"{fields}\n"
+
+
+def _contents(control: Mapping[str, str], paths: Iterable[str]) -> str:
+    """What Contents says of one package: a line for each of its files. A name that is not UTF-8, or
+    has a line's end in it, is told with escapes."""
+    location = "/".join(filter(None, (control.get("Section"), control["Package"])))
+    names = (path.encode(errors="backslashreplace").decode().replace("\n", r"\n") for path in paths)
+    return "".join(f"{name} {location}\n" for name in names)
+
+
+def merged(contents: Iterable[str]) -> str:
+    """What Contents says of several packages: one line for a file that more than one has."""
+    locations: dict[str, set[str]] = {}
+    for text in contents:
+        for line in text.split("\n")[:-1]:
+            path, _, location = line.rpartition(" ")
+            locations.setdefault(path, set()).add(location)
+    return "".join(
+        f"{path} {','.join(sorted(found))}\n" for path, found in sorted(locations.items())
+    )
+
+
+# How the lists are made of what they say of single packages; without Contents, and with it.
+PLAIN_LISTS: Mapping[str, catalog.Join] = {STANZA: "".join}
+LISTS: Mapping[str, catalog.Join] = {**PLAIN_LISTS, CONTENTS: merged}
 
 
 def release_text(
@@ -121,9 +151,15 @@ def write_suite(draft: Draft, session: Session, channel: str, targets: Sequence[
     for target in targets:
         architectures = (target.independent, target.native_architecture)
         groups = [group(channel, suite, architecture) for architecture in architectures]
-        path = f"{COMPONENT}/binary-{target.native_architecture}/Packages"
+        architecture = target.native_architecture
         forms = target.distribution.index_compression
+        path = f"{COMPONENT}/binary-{architecture}/Packages"
         files |= _write_list(draft, session, folder, path, groups, forms)
+        if draft.repository.contents:
+            for each in groups:
+                chunks.fill(session, each, CONTENTS, catalog.render(session, LISTS))
+            path = f"{COMPONENT}/Contents-{architecture}"
+            files |= _write_list(draft, session, folder, path, groups, forms, CONTENTS)
     path = f"{COMPONENT}/source/Sources"
     groups = [group(channel, suite, SOURCE[Family.DEB])]
     files |= _write_list(draft, session, folder, path, groups, forms)
@@ -152,13 +188,14 @@ def _write_list(
     path: str,
     groups: Sequence[str],
     forms: Sequence[str],
+    kind: str = STANZA,
 ) -> dict[str, Digest]:
     """Write one list of a suite in all `forms`, and return what Release says of each. The plain
     list stands there too, since apt checks what it unpacked, but is no file: nobody asks for it."""
-    chunks.complete(session, groups, STANZA, forms)
-    files = {path: measure(chunks.pieces(session, groups, STANZA, PLAIN))}
+    chunks.complete(session, groups, kind, forms)
+    files = {path: measure(chunks.pieces(session, groups, kind, PLAIN))}
     for form in forms:
-        parts = joined(form, chunks.pieces(session, groups, STANZA, form))
+        parts = joined(form, chunks.pieces(session, groups, kind, form))
         by_hash = f"{folder}/{path.rpartition('/')[0]}/by-hash/SHA256"
         place, files[f"{path}.{form}"] = draft.write_named(by_hash, "", parts)
         draft.link(f"{folder}/{path}.{form}", draft.root / place)

@@ -62,8 +62,8 @@ def _unknown(form: str) -> OpkgError:
 
 
 def joined(form: str, members: Iterable[bytes]) -> Iterator[bytes]:
-    """One file's content from its members, none of which is empty."""
-    members = iter(members)
+    """One file's content from its members; those without a byte add nothing."""
+    members = filter(None, members)
     first = next(members, None)
     if first is None:
         # A file without a byte is none for apt.

@@ -46,13 +46,14 @@ class FullDiskError(OpkgError):
 class Repository:
     """A repository's folder and its settings; `fingerprints` are those of its OpenPGP keys, the
     newest last; `url` is the address of its tree, if it knows that; `mirrors` are those of
-    copies of it."""
+    copies of it; with `contents`, apt's archives tell which package has which file."""
 
     directory: Path
     origin: str
     fingerprints: tuple[str, ...]
     url: str = ""
     mirrors: tuple[str, ...] = ()
+    contents: bool = False
 
     @property
     def private(self) -> Path:
@@ -124,6 +125,7 @@ def open_repository(directory: Path) -> Repository:
         fingerprints=settings.openpgp,
         url=settings.url,
         mirrors=settings.mirrors,
+        contents=settings.contents,
     )
 
 

@@ -18,13 +18,15 @@ SETTINGS = "opkg-repo.toml"
 class Settings:
     """Who publishes; the fingerprints of the OpenPGP keys, the newest last; the address of the
     tree, if the repository knows it; and the catalog's database, a postgresql:// URL, or nothing
-    for a file beside the settings; and the addresses of copies of the tree."""
+    for a file beside the settings; the addresses of copies of the tree; and whether apt's archives
+    tell which package has which file."""
 
     origin: str
     openpgp: tuple[str, ...]
     url: str = ""
     database: str = ""
     mirrors: tuple[str, ...] = ()
+    contents: bool = False
 
 
 def read_settings(directory: Path) -> Settings:

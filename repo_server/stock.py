@@ -4,7 +4,7 @@ their lists, and packages into the folders of the tree."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -15,6 +15,7 @@ from repo_server import catalog, chunks, debs, history, opds, rpms
 from repo_server.draft import Draft
 from repo_server.history import Pending, Row
 from repo_server.package import SOURCE, tree_path
+from repo_server.repository import Repository
 from repo_server.tables import AdvisoryRow, Offer, Placement
 
 
@@ -59,7 +60,7 @@ def take_changes(draft: Draft, session: Session, channels: history.Channels) -> 
                 come=come,
                 gone=gone,
                 forms=target.distribution.index_compression,
-                render=_render(session),
+                render=catalog.render(session, _lists(target, draft.repository)),
             )
     offers = history.pending_offers(session, channels)
     for channel, (new, old) in offers.items():
@@ -82,14 +83,11 @@ def take_changes(draft: Draft, session: Session, channels: history.Channels) -> 
     return Changes(packages=tuple(packages), indexes=frozenset(offers), advisories=advisories)
 
 
-def _render(session: Session) -> chunks.Render:
-    """What the lists say of packages: their fragments one after the other."""
-
-    def render(keys: Sequence[str]) -> dict[str, bytes]:
-        found = catalog.fragments(session, keys)
-        return {kind: "".join(texts).encode() for kind, texts in found.items()}
-
-    return render
+def _lists(target: Target, repository: Repository) -> Mapping[str, catalog.Join]:
+    """The lists that a target's packages are in."""
+    if target.family is Family.RPM:
+        return dict.fromkeys(rpms.LISTS, "".join)
+    return debs.LISTS if repository.contents else debs.PLAIN_LISTS
 
 
 def _groups(
