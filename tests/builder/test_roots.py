@@ -25,7 +25,7 @@ from opkg.spec import Relation
 from opkg.target import Target, known_targets
 from tests.builder.conftest import Write, opkgc
 from tests.lab.cache import cached
-from tests.lab.roots import debian_root, overlay, unpacked
+from tests.lab.roots import MACHINE, debian_root, overlay, unpacked
 from tests.lab.standin import KEY_FILE, standin_repository
 from tests.opkg_specs.test_policies import linted, not_accepted, rpmlinted
 
@@ -100,7 +100,7 @@ def built(name: str, inputs: object) -> tuple[Target, Path]:
 @pytest.fixture(scope="module", params=["debian-12", "debian-13"])
 def debs(request: pytest.FixtureRequest) -> Built:
     target, folder = built(request.param, "")
-    base = unpacked(debian_root(["python3", "kmod"], suite=target.distribution.suite))
+    base = unpacked(debian_root(MACHINE, suite=target.distribution.suite))
     return Built(target=target, folder=folder, base=base)
 
 
@@ -263,7 +263,7 @@ def test_what_an_administrator_changed_is_kept_on_upgrade(
         files = {"src/hello.conf": f"greeting=hello from {version}\n"}
         source = opkg("sample", recipe=True, version=version, files=files)
         opkgc("build", source, "-t", "debian-12", "-t", "demo-rpm-9", "--root", "host", "-o", out)
-    base = unpacked(debian_root(["python3", "kmod"]))
+    base = unpacked(debian_root(MACHINE))
     deb = ["dpkg", "--force-confdef", "--install"]
     for kind, root_base, install in (("deb", base, deb), ("rpm", rpms.base, [*RPM, "--upgrade"])):
         with overlay(root_base) as root:

@@ -15,7 +15,7 @@ from opkg.native.guest import inside
 from opkg.run import run
 from tests.kerrighed.building import SOURCE
 from tests.kerrighed.guests import APPEND, Boot, Guest, guest, join, keep_consoles, wire
-from tests.lab.roots import debian_root, overlay, unpacked
+from tests.lab.roots import MACHINE, debian_root, overlay, unpacked
 from tests.opd.conftest import Opd, program, serve
 from tests.opkg_specs.running import SPECS
 
@@ -79,7 +79,7 @@ def address(tmp_path: Path) -> Iterator[tuple[str, str]]:
 @pytest.fixture
 def opd(tmp_path: Path) -> Iterator[Opd]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("OPD_")}
-    with overlay(unpacked(debian_root(["python3", "rsync"]))) as headnode:
+    with overlay(unpacked(debian_root(MACHINE))) as headnode:
         yield Opd(tmp_path / "state", headnode, own)
 
 

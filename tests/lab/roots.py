@@ -22,6 +22,8 @@ from tests.lab.cache import cache_root, cached
 
 # Mirrors move on; a root older than this is made anew.
 MAX_AGE = timedelta(days=14)
+# What a machine of a cluster has, a head node or a node: a root with these serves most tests.
+MACHINE = ("kmod", "openssh-server", "python3", "rsync")
 
 
 def debian_root(

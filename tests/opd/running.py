@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.roots import debian_root, overlay, unpacked
+from tests.lab.roots import MACHINE, debian_root, overlay, unpacked
 
 HEAD = "10.8.0.254"
 # In a node's namespaces, with its root as $0.
@@ -50,7 +50,7 @@ class Network:
 
 def base() -> Path:
     """What nodes and images are made from; to be read only."""
-    return unpacked(debian_root(("openssh-server", "rsync")))
+    return unpacked(debian_root(MACHINE))
 
 
 @contextmanager

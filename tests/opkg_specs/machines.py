@@ -23,15 +23,13 @@ from debian.debfile import DebFile
 from opkg.files import locked
 from opkg.target import known_targets
 from tests.lab.cache import cache_root, cached
-from tests.lab.roots import debian_root, overlay, unpack
+from tests.lab.roots import MACHINE, debian_root, overlay, unpack
 from tests.opkg_specs.running import SPECS, Ran, needs_root, ran
 
 # Security updates replace packages in the archive: lists older than this name some that are gone.
 LISTS_AGE = timedelta(days=1)
 IMAGE = "/var/lib/systemimager/images/compute"
 GET = "apt-get -qq -y --no-install-recommends"
-# What nearly every machine of a cluster has; it spares each test their installation.
-INCLUDED = ("openssh-server", "python3", "rsync")
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -107,7 +105,7 @@ def _base(suite: str) -> Path:
         (path / "etc/hosts").write_text(HOSTS)
         _succeeded(_enter(path, f"{GET} update", outside=True))
 
-    tarball = debian_root(INCLUDED, suite)
+    tarball = debian_root(MACHINE, suite)
     return cached(
         f"opkg-library-root-{suite}",
         [str(tarball), tarball.stat().st_mtime_ns, HOSTS],
