@@ -7,24 +7,16 @@ from collections.abc import Sequence
 
 import click
 
-from opd import repository, show, undo
+from opd import repository, show_cluster, undo
 from opd.choose import Choice, choose, upgrades
 from opd.install import install as install_into
 from opd.install import remove as remove_from
 from opd.place import HEADNODE, opkgs_in
 from opd.plan import Plan, planning, removals, steps_and_scripts
-from opd.settings import (
-    IN_HEADNODE,
-    IN_IMAGE,
-    JSON,
-    NAMES,
-    Settings,
-    cluster_of,
-    pass_settings,
-    working,
-)
+from opd.settings import IN_HEADNODE, IN_IMAGE, JSON, NAMES, Settings, pass_settings
 from opd.state import State
 from opd.work import Cluster
+from opd.working import cluster_of, working
 from opkg.console import print_json, say
 from opkg.native.choose import packages
 
@@ -118,7 +110,7 @@ def _carry_out(
         for cluster, choices in tasks:
             install_into(work, choices, cluster)
     if as_json:
-        print_json(show.transaction_record(state.oda.history()[0]))
+        print_json(show_cluster.transaction_record(state.oda.history()[0]))
     for cluster, choices in tasks:
         done = ", ".join(map(str, choices))
         say(f"in {', '.join(place.name for place in cluster.places)}: {done}")
@@ -150,7 +142,7 @@ def remove(
     with working(settings, state, []) as work:
         remove_from(work, names, cluster)
     if as_json:
-        print_json(show.transaction_record(state.oda.history()[0]))
+        print_json(show_cluster.transaction_record(state.oda.history()[0]))
     say(f"removed {', '.join(names)} from {', '.join(place.name for place in cluster.places)}")
 
 
@@ -158,7 +150,7 @@ def _tell(plans: Sequence[Plan], as_json: bool) -> None:
     if as_json:
         print_json(plans)
     else:
-        click.echo("\n".join(show.plan(plan) for plan in plans) or "nothing would change")
+        click.echo("\n".join(show_cluster.plan(plan) for plan in plans) or "nothing would change")
 
 
 @click.command("undo")
@@ -180,7 +172,7 @@ def undo_(settings: Settings, number: int | None, *, as_json: bool) -> None:
     with working(settings, state, [], undoes=row.id) as work:
         undo.undo(work, row, cluster)
     if as_json:
-        print_json(show.transaction_record(state.oda.history()[0]))
+        print_json(show_cluster.transaction_record(state.oda.history()[0]))
     say(f"change {row.id} is undone: {row.command}")
 
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import click
 from rich.markup import escape
 
-from opd import show
+from opd import show_cluster
 from opd.oda import Base
 from opd.place import Place
-from opd.settings import IN_HEADNODE, IN_IMAGE, JSON, Settings, cluster_of, pass_settings
+from opd.settings import IN_HEADNODE, IN_IMAGE, JSON, Settings, pass_settings
 from opd.shortcuts import SHORTCUTS, answer
+from opd.working import cluster_of
 from opkg.console import print_json, print_table, say
 from opkg.errors import OpkgError
 from opkg.native.choose import packages
@@ -30,12 +31,12 @@ def status(
     state = settings.open()
     cluster = cluster_of(settings, state, image_names, on_headnode=on_headnode)
     places = [(place, packages(place)) for place in cluster.places]
-    found = show.parts_by_opkg(places)
+    found = show_cluster.parts_by_opkg(places)
     if as_json:
         print_json(found)
     elif found:
         rows = [
-            [opkg, *(show.cell(records, place.name) for place, _ in places)]
+            [opkg, *(show_cluster.cell(records, place.name) for place, _ in places)]
             for opkg, records in found.items()
         ]
         print_table(["OPKG", *(escape(place.name) for place, _ in places)], rows)
@@ -55,18 +56,24 @@ def history(settings: Settings, number: int | None, *, as_json: bool) -> None:
         if not rows:
             raise OpkgError(f"there is no change {number}", hint="opd history lists them")
     if as_json:
-        print_json([show.transaction_record(row) for row in rows])
+        print_json([show_cluster.transaction_record(row) for row in rows])
     elif number is not None:
-        click.echo(show.story(rows[0]))
+        click.echo(show_cluster.story(rows[0]))
     elif rows:
         print_table(
             ["ID", "STARTED", "OUTCOME", "PACKAGES", "SCRIPTS", "COMMAND"],
             [
-                [str(row.id), show.local_time(row.started), row.outcome, str(len(row.changes)),
-                 str(len(row.runs)), escape(row.command)]
+                [
+                    str(row.id),
+                    show_cluster.local_time(row.started),
+                    row.outcome,
+                    str(len(row.changes)),
+                    str(len(row.runs)),
+                    escape(row.command),
+                ]
                 for row in rows
             ],
-        )  # fmt: skip
+        )
     else:
         say("nothing was changed yet")
 

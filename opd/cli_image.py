@@ -10,11 +10,12 @@ from pathlib import Path
 
 import click
 
-from opd import disk, disk_image, diskless, image_tools, kernel, show
+from opd import disk, disk_image, diskless, image_tools, kernel, show_cluster
 from opd import image as images
 from opd.place import Place
-from opd.settings import JSON, Settings, pass_settings, working
+from opd.settings import JSON, Settings, pass_settings
 from opd.work import changing_image, transaction
+from opd.working import working
 from opkg.console import print_json, print_table, say
 from opkg.errors import OpkgError
 from opkg.native import guest
@@ -100,7 +101,7 @@ def image_show(settings: Settings, name: str, *, as_json: bool) -> None:
     if as_json:
         print_json(facts)
     else:
-        click.echo(show.image(facts))
+        click.echo(show_cluster.image(facts))
 
 
 @image.command("shell", context_settings={"ignore_unknown_options": True})
@@ -167,7 +168,7 @@ def image_kernel(
     if as_json:
         print_json(kernel.shown(there))
     elif there:
-        click.echo(show.kernels(there))
+        click.echo(show_cluster.kernels(there))
     else:
         say(f"{name} has no kernel; a package brings one")
 

@@ -18,9 +18,10 @@ from opd.form import Field
 from opd.image import find
 from opd.phases import POST_CLIENTS, POST_INSTALL, PRE_CONFIGURE, scripts
 from opd.place import Place, headnode
-from opd.settings import JSON, Settings, pass_settings, working
+from opd.settings import JSON, Settings, pass_settings
 from opd.stages import members, run_for_nodes
 from opd.state import State
+from opd.working import working
 from opkg.console import print_json, print_table, say
 from opkg.errors import OpkgError
 from opkg.files import write_atomic

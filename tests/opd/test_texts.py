@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from opd import show
+from opd import show, show_cluster
 from opd.oda import Change, ScriptRun, Transaction
 from opkg.native.installer import PackageSource
 from opkg.spec import Kind
@@ -41,6 +41,6 @@ def test_a_story_tells_what_was_undone() -> None:
         ScriptRun(place="i", opkg="a", version="1-1", phase="post_rpm_install", script="s",
                   status=1, undone=True, started="", output="one\ntwo")
     ]  # fmt: skip
-    text = show.story(row)
+    text = show_cluster.story(row)
     for words in ("it failed", "opkg-a-client – → 1-1", "failed, and undone", "| two"):
         assert words in text
