@@ -70,6 +70,7 @@ def packages(opkg: Write, target: str) -> tuple[Opkg, Target, tuple[NativePackag
     return read, found, native_packages(read, None, found)
 
 
+@pytest.mark.slow
 def test_debs_have_the_control_data_and_files_that_dpkg_makes(opkg: Write, tmp_path: Path) -> None:
     read, target, made = packages(opkg, "debian-12")
     for package in made:

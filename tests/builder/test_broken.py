@@ -46,6 +46,7 @@ def test_a_defect_is_named_with_its_place_and_its_remedy(
     assert hint.startswith("  ")
 
 
+@pytest.mark.slow
 def test_the_faults_of_many_opkgs_come_in_one_run() -> None:
     argv = [sys.executable, "-m", "builder", "lint", *DEFECTS]
     path = os.pathsep.join(filter(None, [str(BROKEN.parents[1]), os.environ.get("PYTHONPATH")]))
@@ -149,6 +150,7 @@ def test_what_git_cannot_hold_is_refused_too(
     assert max(map(len, done.stdout.splitlines())) < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["scripts/api-post-image", "doc/deep", "config.xml"])
 def test_what_cannot_be_read_is_an_error_and_not_left_out(opkg: Write, path: str) -> None:
     folder = opkg(files={"scripts/api-post-image": "#!/bin/sh\n", "doc/deep/README": "Read me.\n"})
@@ -222,6 +224,7 @@ def damaged(draw: st.DrawFn, whole: list[bytes]) -> bytes:
     return data
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -18,6 +18,8 @@ from opkg.directory import digest
 from opkg.manifest import read_manifest
 from tests.builder.conftest import RECIPE, Write, opkgc, results
 
+pytestmark = pytest.mark.slow
+
 DEB, RPM = "debian-12-x86_64", "rocky-9-x86_64"
 BOTH = ("-t", "debian-12", "-t", "rocky-9")
 
@@ -152,7 +154,6 @@ def test_files_go_where_their_role_says(opkg: Write, tmp_path: Path) -> None:
     assert f"-rwxr-xr-x {home}/api-post-image" in modes
 
 
-@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(opkg: Write, tmp_path: Path) -> None:
     """In another folder, at another time, with other times on the files."""
     digests = []
@@ -377,7 +378,6 @@ def test_show_tells_what_would_be_made(opkg: Write) -> None:
     assert "requires   alpha > 1.2" in opkgc("show", opkg(body=BODY), "-t", "debian-12").stdout
 
 
-@pytest.mark.slow
 def test_two_builds_into_one_folder_at_once(opkg: Write, tmp_path: Path) -> None:
     sources = [opkg(f"opkg{number}") for number in range(8)]
     out = tmp_path / "out"

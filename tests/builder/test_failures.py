@@ -23,6 +23,8 @@ from tests.builder.conftest import Write, opkgc
 from tests.builder.written import refused
 from tests.programs import running
 
+pytestmark = pytest.mark.slow
+
 NAME = "debian-12-x86_64"
 
 

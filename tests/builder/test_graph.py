@@ -59,6 +59,7 @@ def test_what_a_package_requires_is_taken_from_the_run_too(link: Link, tmp_path:
     assert words_in(out, "last") == ["last", "far", "near"]
 
 
+@pytest.mark.slow
 def test_a_failure_stops_only_what_needs_it(link: Link, tmp_path: Path) -> None:
     sources = [link("third", ["second"]), link("second", ["first"]), link("beside")]
     first = link("first", step="echo this is why; false")
@@ -88,6 +89,7 @@ def test_a_circle_is_named(link: Link, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("out/*/*.deb"))
 
 
+@pytest.mark.slow
 def test_nothing_is_installed_on_this_machine(link: Link, tmp_path: Path) -> None:
     words = ("-t", "debian-12", "--root", "host", "-o", tmp_path / "out")
     done = opkgc("build", link("second", ["first"]), link("first"), *words, check=False)
@@ -102,6 +104,7 @@ def test_two_opkgs_of_one_name_are_refused(opkg: Write, tmp_path: Path) -> None:
     assert f"two OPKGs are called same: {sources[0]} and {sources[1]}" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_plan_says_what_waits_for_what(link: Link, tmp_path: Path) -> None:
     sources, drawing = chain(link), tmp_path / "plan.svg"
     words = ("-t", "debian-12", "-t", "debian-13", "-o", tmp_path / "out")
@@ -122,6 +125,7 @@ def test_a_plan_says_what_waits_for_what(link: Link, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("out/*"))
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(link: Link, tmp_path: Path) -> None:
     out = tmp_path / "out"
     sources = [link("quick"), link("slow", step="while [ ! -s words ]; do sleep 0.05; done")]

@@ -13,6 +13,8 @@ import pytest
 from tests.builder.conftest import CONFIG, RECIPE, Write, opkgc
 from tests.builder.test_build import BOTH, DEB, RPM
 
+pytestmark = pytest.mark.slow
+
 PLATFORMS = {"debian-12": DEB, "rocky-9": RPM}
 
 
@@ -167,7 +169,6 @@ def test_a_target_alone_is_a_mistake(opkg: Write) -> None:
     assert "--mirror" in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("platform", ["debian-12", "debian-13"])
 def test_the_librarys_names_are_in_debians_own_archive(platform: str) -> None:
     library = Path(__file__).parents[2] / "opkg_specs"

@@ -13,6 +13,8 @@ import pytest
 from tests.builder.conftest import CONFIG, RECIPE, Write, opkgc
 from tests.builder.test_build import BOTH, DEB, RPM, field, files_of, query
 
+pytestmark = pytest.mark.slow
+
 HOME = "/usr/lib/oscar/packages/sample"
 
 

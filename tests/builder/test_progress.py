@@ -17,6 +17,8 @@ import pytest
 from builder import durations
 from tests.builder.conftest import Write, opkgc
 
+pytestmark = pytest.mark.slow
+
 BOTH = ("-t", "debian-12", "-t", "rocky-9")
 OPKGC = Path(__file__).parents[2] / ".venv/bin/opkgc"
 
@@ -67,7 +69,6 @@ def test_off_a_terminal_there_are_lines(opkg: Write, tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
-@pytest.mark.slow
 def test_on_a_terminal_there_is_a_table(opkg: Write, tmp_path: Path) -> None:
     """With what is known of the last run; no line of it is too long for the terminal."""
     source = broken(opkg, "a-rather-long-name-for-an-opkg-that-does-not-fit-into-a-row", "sleep 2")
@@ -158,7 +159,6 @@ def test_a_page_that_cannot_be_written_is_an_error(opkg: Write, tmp_path: Path) 
     assert list(tmp_path.glob("out/*/manifest.json"))
 
 
-@pytest.mark.slow
 def test_an_interrupted_run_leaves_a_page_too(opkg: Write, tmp_path: Path) -> None:
     source = broken(opkg, "endless", "sleep 1000")
     words = [OPKGC, "build", source, "-t", "rocky-9", "-o", tmp_path / "out", "--json"]

@@ -173,6 +173,7 @@ def test_each_step_has_a_log_and_none_may_fail_in_the_midst(recipe: Write, tmp_p
     assert "never" not in log.read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_a_shell_opens_where_a_build_failed(recipe: Write, tmp_path: Path) -> None:
     source = recipe(step="run = 'echo left > trace; false'")
     refused(source, tmp_path)

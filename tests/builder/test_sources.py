@@ -11,8 +11,12 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from tests.builder.conftest import Write
 from tests.builder.written import refused, staged
+
+pytestmark = pytest.mark.slow
 
 
 def archive(path: Path, text: str = "fetched\n") -> str:

@@ -17,6 +17,8 @@ import pytest
 
 from tests.builder.conftest import Write, opkgc, results
 
+pytestmark = pytest.mark.slow
+
 DEB = "debian-12-x86_64"
 
 
@@ -118,7 +120,6 @@ def test_what_was_used_least_recently_goes(opkg: Write, tmp_path: Path, folder: 
     assert left == {"hello-two", "hello-three"}
 
 
-@pytest.mark.slow
 def test_what_nobody_has_looked_at_is_looked_at(opkg: Write, tmp_path: Path, folder: str) -> None:
     source = opkg(recipe=True)
     recipe = source / "build.toml"
@@ -139,7 +140,6 @@ def test_a_store_that_cannot_be_is_refused(opkg: Write, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
 def test_a_bucket_that_is_not_there_is_named(opkg: Write, tmp_path: Path, bucket: str) -> None:
     words = ("-t", "debian-12", "-o", tmp_path / "out", "--store", "s3://nowhere")
     done = opkgc("build", opkg(recipe=True), *words, check=False)

@@ -74,6 +74,7 @@ def digests(out: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in packages}
 
 
+@pytest.mark.slow
 def test_each_package_has_a_bill_of_materials(opkg: Write, tmp_path: Path) -> None:
     source, out = opkg(body=BODY), tmp_path / "out"
     opkgc("build", source, *BOTH, "-o", out)
@@ -107,6 +108,7 @@ def test_each_package_has_a_bill_of_materials(opkg: Write, tmp_path: Path) -> No
     assert "pkg:rpm/rocky/beta@2.0-1?distro=rocky-9" in purls
 
 
+@pytest.mark.slow
 def test_bills_of_materials_are_the_same_twice_and_come_back(opkg: Write, tmp_path: Path) -> None:
     source = opkg(body=BODY)
     opkgc("build", source, *BOTH, "-o", tmp_path / "one")
@@ -124,6 +126,7 @@ def test_bills_of_materials_are_the_same_twice_and_come_back(opkg: Write, tmp_pa
     assert boms(tmp_path / "one") == boms(tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_a_bill_of_materials_names_the_sources(opkg: Write, tmp_path: Path) -> None:
     archive = tmp_path / "extra-1.0.txt"
     archive.write_text("extra\n")
@@ -176,6 +179,7 @@ def test_signed_packages_are_taken_by_rpm_and_the_same_without_it(
     assert done.stdout.count("provenance/sample.dsse.json\n    no signature by") == 2
 
 
+@pytest.mark.slow
 def test_the_provenance_is_signed_and_speaks_of_all_packages(
     opkg: Write, tmp_path: Path, keys: Keys
 ) -> None:
@@ -281,6 +285,7 @@ def test_what_is_no_secret_key_is_refused(
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_package_that_somebody_changed_is_not_signed(
     opkg: Write, tmp_path: Path, keys: Keys
 ) -> None:

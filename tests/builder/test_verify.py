@@ -15,6 +15,8 @@ import pytest
 
 from tests.builder.conftest import Write, opkgc
 
+pytestmark = pytest.mark.slow
+
 BOTH = ("-t", "debian-12", "-t", "rocky-9")
 FILES = {"testing/test_it": "#!/bin/sh\nexit 0\n", "doc/user.md": "one\ntwo\n"}
 RELATION = "<serverDeps><requires><pkg>{}</pkg></requires></serverDeps>"
@@ -46,7 +48,6 @@ def test_what_can_be_built_again_is_the_same(opkg: Write, tmp_path: Path) -> Non
     assert digests(out) == before
 
 
-@pytest.mark.slow
 def test_what_a_recipe_gives_is_the_same(opkg: Write, tmp_path: Path) -> None:
     source, out = opkg(recipe=True), tmp_path / "out"
     opkgc("build", source, *BOTH, "-o", out)
@@ -103,7 +104,6 @@ def test_what_differs_is_named(
     assert found[1] in rpms
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "made", ["date +%s%N", "head -c 8 /dev/urandom | od -x"], ids=["date", "random"]
 )
@@ -182,7 +182,6 @@ def test_a_manifest_of_a_former_version_is_read(opkg: Write, tmp_path: Path) -> 
     assert "opkg-sample" not in shown
 
 
-@pytest.mark.slow
 def test_who_builds_and_where_makes_no_difference(
     opkg: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import errno
 
+import pytest
+
 from tests.kerrighed.plain import (
     ADD,
     CHALLENGE,
@@ -37,6 +39,7 @@ def pair(wire: Wire, least: int = 2) -> tuple[Node, Node]:
     return nodes
 
 
+@pytest.mark.slow
 def test_nodes_find_one_another_and_the_cluster_starts(wire: Wire) -> None:
     one, two = pair(wire)
     assert one.sees() == two.sees() == {1: ONLINE, 2: ONLINE}

@@ -83,6 +83,7 @@ def read(head: Sandbox, path: str) -> str:
     return (head.root / path.lstrip("/")).read_text()
 
 
+@pytest.mark.slow
 def test_images_get_the_nodes_the_key_and_the_settings(head: Sandbox, plain: ctypes.CDLL) -> None:
     call(head, "/opkg/api-post-clientdef")
     text = read(head, f"{IMAGE}/etc/kerrighed_nodes")
@@ -99,6 +100,7 @@ def test_images_get_the_nodes_the_key_and_the_settings(head: Sandbox, plain: cty
     assert call(head, "/opkg/api-post-clientdef") == ""  # nothing is written twice
 
 
+@pytest.mark.slow
 def test_a_changed_list_of_nodes_changes_the_files(head: Sandbox) -> None:
     call(head, "/opkg/api-post-clientdef")
     head.write("/etc/nodes", "node2\nnode3\nnode4\n")
@@ -107,6 +109,7 @@ def test_a_changed_list_of_nodes_changes_the_files(head: Sandbox) -> None:
     assert read(head, f"{IMAGE}/etc/kerrighed_nodes") == wanted
 
 
+@pytest.mark.slow
 def test_answers_are_used_and_wrong_ones_refused(head: Sandbox) -> None:
     answers = "<opt><session>12</session><least>all</least><device>eth1</device></opt>"
     head.write("/opkg/.configurator.values", answers)
@@ -126,6 +129,7 @@ def test_an_image_without_the_module_is_refused(head: Sandbox) -> None:
     assert "no kernel in /var/lib/systemimager/images/compute has the module" in done.err
 
 
+@pytest.mark.slow
 def test_removal_leaves_what_was_there_before(tools: Sandbox) -> None:
     shutil.copytree(OPKG / "scripts", tools.root / "opkg", dirs_exist_ok=True)
     tools.write("/etc/nodes", "node1\n")

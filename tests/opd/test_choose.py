@@ -76,6 +76,7 @@ def is_there_any(choices: Sequence[Choice], names: Sequence[str]) -> bool:
     )
 
 
+@pytest.mark.slow
 @given(choices=CHOICES, names=REQUESTS)
 def test_what_is_chosen_holds_together_and_is_found_if_there_is_any(
     choices: list[Choice], names: list[str]
@@ -96,6 +97,7 @@ def test_what_is_chosen_holds_together_and_is_found_if_there_is_any(
             assert meets(each, needed) or any(meets(one, needed) for one in chosen[:place])
 
 
+@pytest.mark.slow
 @given(choices=CHOICES, names=REQUESTS, there=st.data())
 def test_what_is_installed_is_not_contradicted(
     choices: list[Choice], names: list[str], there: st.DataObject

@@ -7,10 +7,13 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import pytest
+
 from opd import cli
 from opkg.run import run
 
 
+@pytest.mark.slow
 def test_every_command_is_listed() -> None:
     written = {
         command.name
@@ -22,6 +25,7 @@ def test_every_command_is_listed() -> None:
     assert written == listed
 
 
+@pytest.mark.slow
 def test_commands_load_no_library_that_they_do_not_need() -> None:
     """Some take longer to load than `opd list` to run."""
     code = "import sys, opd.cli, opd.cli_cluster; print(*sys.modules)"

@@ -19,6 +19,8 @@ from opkg.native.layers import link_tree
 from tests.opd.conftest import program
 from tests.trees import changes, picture
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def state(tmp_path: Path) -> State:

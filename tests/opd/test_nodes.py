@@ -63,6 +63,7 @@ def test_what_is_not_said_again_stays(opd: Opd) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_case_makes_no_other_node(opd: Opd) -> None:
     opd.run("node", "add", "Rack1-N[1-2]", "--image", "compute")
     opd.run("node", "add", "rack1-n2", "--ip", "10.0.0.2")
@@ -70,6 +71,7 @@ def test_case_makes_no_other_node(opd: Opd) -> None:
     assert [row["name"] for row in opd.json("node", "remove", "RACK1-n1")] == ["rack1-n1"]
 
 
+@pytest.mark.slow
 def test_nodes_are_forgotten(opd: Opd) -> None:
     opd.run("node", "add", "n[1-5]")
     assert [row["name"] for row in opd.json("node", "remove", "n[2-3]", "n5")] == ["n2", "n3", "n5"]
@@ -113,6 +115,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_kept(
     assert [row["name"] for row in opd.json("node", "list")] == ["old"]
 
 
+@pytest.mark.slow
 def test_a_file_defines_all_its_nodes_or_none(opd: Opd, tmp_path: Path) -> None:
     path = tmp_path / "nodes.csv"
     path.write_text(LIST)

@@ -72,6 +72,7 @@ def test_what_is_no_master_list_is_refused(tmp_path: Path, text: str, said: str)
         older.read_master(tmp_path / "list.xml")
 
 
+@pytest.mark.slow
 def test_of_a_master_list_only_what_has_a_key_is_trusted(
     alone: Opd, published: Repository, url: str, tmp_path: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_of_a_master_list_only_what_has_a_key_is_trusted(
     alone.run("repo", "import", path, "--root-key", "nowhere", status=2)
 
 
+@pytest.mark.slow
 def test_repositories_and_packages_are_printed_as_of_old(alone: Opd, url: str) -> None:
     lines = [fields(line) for line in alone.run("repo", "list", "--parsable").out.splitlines()]
     assert [line[2] for line in lines] == [url.rstrip("/")]
@@ -96,6 +98,7 @@ def test_repositories_and_packages_are_printed_as_of_old(alone: Opd, url: str) -
     assert {len(line) for line in lines} == {29}
 
 
+@pytest.mark.slow
 def test_what_was_done_to_repositories_is_told_to_programs(
     alone: Opd, published: Repository, url: str, tmp_path: Path
 ) -> None:

@@ -304,6 +304,7 @@ def test_todays_filters_hold_where_any_of_the_old_ones_held(conditions: list[Con
             assert bool(holds) == held
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(data=documents())
 def test_every_file_of_an_older_generation_is_read(

@@ -38,6 +38,7 @@ def read(folder: Path, root: etree._Element) -> tuple[Opkg, tuple[Diagnostic, ..
     return read_config(path)
 
 
+@pytest.mark.slow
 @slow_to_draw
 @given(data=st.data())
 def test_the_reader_takes_all_that_the_schema_allows_today(
@@ -170,6 +171,7 @@ def oscar_documents(draw: st.DrawFn) -> etree._Element:
     return root
 
 
+@pytest.mark.slow
 @slow_to_draw
 @given(root=oscar_documents())
 def test_what_was_valid_for_oscar_stays_valid(

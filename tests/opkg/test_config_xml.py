@@ -194,6 +194,7 @@ def _elements() -> list[str]:
     return [str(node.tag) for node in etree.fromstring(CONFIG.encode()).iter()]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_no_damaged_file_ends_in_a_traceback(

@@ -58,6 +58,7 @@ def prog(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[s
     return subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **env})
 
 
+@pytest.mark.slow
 def test_option_is_stronger_than_environment_than_file(tmp_path: Path) -> None:
     assert prog(tmp_path, "tell").stdout == "default\n"
     (tmp_path / "prog.toml").write_text('[tell]\nword = "file"\n')
@@ -104,6 +105,7 @@ def test_a_reader_that_stops_reading_is_no_error_message(tmp_path: Path) -> None
     assert process.stderr.read() == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "program", "extra", "library"),
     [("builder", "opkgc", "builder", "lxml"), ("repo_server", "opkg-repo", "server", "pysequoia")],

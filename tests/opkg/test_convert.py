@@ -192,6 +192,7 @@ def _link_out(folder: Path) -> None:
     (folder / "doc" / "link").symlink_to("/etc/passwd")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -245,6 +246,7 @@ def test_a_copy_that_fails_leaves_nothing(old: Old, tmp_path: Path) -> None:
     assert list((tmp_path / "new").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_opkg_as_it_was(old: Old, tmp_path: Path) -> None:
     """(A disk with no room: as much as the folder's files take may be written, and no more.)"""
     folder = old("rpmlist")
@@ -262,6 +264,7 @@ def test_a_full_disk_leaves_the_opkg_as_it_was(old: Old, tmp_path: Path) -> None
     assert meaning(folder).dependencies == before.dependencies
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_did(old: Old, tmp_path: Path) -> None:
     folder = old("bpl")
     config = folder / "config.xml"
@@ -283,6 +286,7 @@ def test_the_command_says_what_it_did(old: Old, tmp_path: Path) -> None:
     assert again.stdout.splitlines()[0] == f"{folder}/config.xml: is of the current generation"
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=80)
 @given(data=documents(), directory=st.sampled_from(["clock", "kernel_picker", "Qt", "a.b+c"]))
 def test_whatever_an_older_file_says_is_written_down(

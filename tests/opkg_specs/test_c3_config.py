@@ -73,6 +73,7 @@ def written_clusters(draw: st.DrawFn) -> tuple[str, tuple[Cluster, ...]]:
     return text, tuple(clusters)
 
 
+@pytest.mark.slow
 @given(written_clusters())
 def test_clusters_are_read_as_they_are_written(
     written: tuple[str, tuple[Cluster, ...]],

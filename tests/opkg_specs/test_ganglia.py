@@ -10,6 +10,8 @@ import pytest
 from tests.opkg_specs.conftest import Sandbox
 from tests.opkg_specs.running import SPECS
 
+pytestmark = pytest.mark.slow
+
 GMOND = """\
 globals {
   user = ganglia

@@ -11,6 +11,8 @@ import pytest
 
 from tests.opkg_specs.conftest import SPECS, Ran, Sandbox
 
+pytestmark = pytest.mark.slow
+
 HOSTS = "192.0.2.91 node1\n10.0.0.2 node2\n"
 
 

@@ -20,6 +20,7 @@ def define(machine: Sandbox, nodes: str = "node1\nnode2\n") -> str | None:
     return machine.files().get(EXPORTS)
 
 
+@pytest.mark.slow
 def test_home_is_exported_to_the_nodes_alone(tools: Sandbox) -> None:
     options = "(rw,sync,no_subtree_check)"
     said = "# Written by the OPKG nfs.\n"

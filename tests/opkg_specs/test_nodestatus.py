@@ -15,6 +15,8 @@ import pytest
 from tests.opkg_specs.conftest import Sandbox
 from tests.opkg_specs.running import SPECS, Ran, ran
 
+pytestmark = pytest.mark.slow
+
 COMMAND = SPECS / "nodestatus/src/nodestatus"
 METRICS = """\
 # TYPE node_load1 gauge

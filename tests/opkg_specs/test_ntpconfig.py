@@ -11,6 +11,8 @@ import pytest
 
 from tests.opkg_specs.conftest import SPECS, Ran, Sandbox
 
+pytestmark = pytest.mark.slow
+
 DEBIAN = """\
 # the distribution's
 confdir /etc/chrony/conf.d

@@ -46,6 +46,7 @@ def test_an_image_has_what_does_not_belong_to_one_machine_alone(sis: Sandbox) ->
         assert (sis.root / IMAGES.lstrip("/") / "compute" / folder).is_dir()
 
 
+@pytest.mark.slow
 def test_the_administrator_says_what_nodes_keep(sis: Sandbox) -> None:
     sis.write("/opkg/.configurator.values", "<opt><keep>/srv /data/x</keep></opt>")
     assert sis.run("sis", "server-post-install").status == 0

@@ -71,6 +71,7 @@ def test_tags_and_names_are_those_that_are_installed(machine: Machine) -> None:
     assert machine.switcher("mpi", "--list").out.split() == ["lam-7.1", "openmpi"]
 
 
+@pytest.mark.slow
 def test_a_choice_is_in_force_in_the_next_shell_until_it_is_taken_back(machine: Machine) -> None:
     assert machine.loaded() == []
     for name in ("openmpi", "lam-7.1"):
@@ -81,6 +82,7 @@ def test_a_choice_is_in_force_in_the_next_shell_until_it_is_taken_back(machine: 
     assert machine.switcher("mpi", "--rm-attr", "default").status == 1
 
 
+@pytest.mark.slow
 def test_choices_are_looked_up_user_first_and_tag_first(machine: Machine) -> None:
     """Each one set comes before all that were set until then."""
     expected = [
@@ -96,6 +98,7 @@ def test_choices_are_looked_up_user_first_and_tag_first(machine: Machine) -> Non
         assert machine.switcher("mpi", "--show").out == f"{origin}:default={name}\n"
 
 
+@pytest.mark.slow
 def test_none_stands_against_what_the_system_chose(machine: Machine) -> None:
     machine.switcher("mpi", "=", "openmpi", "--system")
     machine.switcher("compiler", "=", "gcc-13", "--system")

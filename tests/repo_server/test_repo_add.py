@@ -27,6 +27,7 @@ def damaged(package: Path, folder: Path, how: str) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_manifest_brings_all_its_artifacts(make_repo, debs):
     repo = make_repo()
     added = repo.json("add", "--channel", "testing", debs.manifest)
@@ -46,6 +47,7 @@ def test_debs_stay_as_they_came(make_repo, debs):
         assert row["sha256"] in {sha256_file(package) for package in debs.packages}
 
 
+@pytest.mark.slow
 def test_same_again_is_harmless(make_repo, debs, rpms):
     repo = make_repo()
     repo.run("add", "--channel", "testing", debs.manifest, rpms.manifest)
@@ -55,6 +57,7 @@ def test_same_again_is_harmless(make_repo, debs, rpms):
     assert repo.state() == before
 
 
+@pytest.mark.slow
 def test_second_channel_shares_the_signed_package(make_repo, rpms):
     repo = make_repo()
     first = repo.json("add", "--channel", "testing", rpms.manifest)
@@ -76,6 +79,7 @@ def test_rpms_are_signed_on_the_way_in(make_repo, rpms):
         assert "digests signatures OK" in run([*verify, pooled]).stdout
 
 
+@pytest.mark.slow
 def test_published_rpm_is_known_again(make_repo, rpms):
     repo = make_repo()
     repo.run("add", "--channel", "testing", *rpms.packages)
@@ -106,6 +110,7 @@ def test_package_without_tag_needs_a_target(make_repo, tmp_path, build):
     assert added[0]["target"] == "debian-12-x86_64"
 
 
+@pytest.mark.slow
 def test_target_must_fit(make_repo, debs, rpms):
     repo = make_repo()
     assert "does not fit" in repo.refusal("--target", "rocky-9-x86_64", debs.packages[0])
@@ -132,6 +137,7 @@ def test_what_is_no_package_is_refused(make_repo, tmp_path, suffix):
     assert "not a whole" in make_repo().refusal(fake)
 
 
+@pytest.mark.slow
 def test_every_damaged_part_of_a_deb_is_found(make_repo, tmp_path, build):
     """No byte of the two archives can change unseen, wherever it is."""
     package = build.deb(tmp_path, "beta", "1-1~deb12", compression="gzip")
@@ -158,6 +164,7 @@ def test_digest_must_be_the_manifests(make_repo, tmp_path, rpms):
     assert sha256_file(changed) in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "version"), [("deb", "1-1~deb12"), ("rpm", "1-1.demo9")])
 def test_same_version_with_other_content_is_refused(make_repo, tmp_path, build, family, version):
     repo = make_repo()
@@ -198,6 +205,7 @@ def test_manifest_must_not_lead_out_of_its_folder(make_repo, tmp_path, debs):
     assert "not in its folder" in make_repo().refusal(manifest)
 
 
+@pytest.mark.slow
 def test_rpm_signed_by_another_is_refused(make_repo, tmp_path, rpms):
     other = type(make_repo())(directory=tmp_path / "other")
     other.run("init")

@@ -8,6 +8,8 @@ import pytest
 
 from tests.repo_server.clients import RPM_FOLDER, add_published, dnf_client, zypper_client
 
+pytestmark = pytest.mark.slow
+
 ADVISORY = """
 id = "OSCAR-2026-1"
 type = "security"
@@ -125,7 +127,6 @@ def test_advisory_that_cannot_be_is_refused(
     assert repo.json("advisory", "list") == []
 
 
-@pytest.mark.slow
 def test_dnf_and_zypper_list_an_advisory(make_repo, tmp_path, build, advisory):
     repo = make_repo()
     add_published(repo, build.rpm(tmp_path, "beta", "1-1.demo9"))

@@ -41,6 +41,7 @@ def refused(reply, status):
     return body
 
 
+@pytest.mark.slow
 def test_everybody_can_read(published):
     api = create_app(open_repository(published.directory)).test_client()
     (channel,) = api.get("/api/v1/channels").json
@@ -64,6 +65,7 @@ def test_packages_come_in_pages(published):
     assert {row["name"] for row in api.get(f"{path}?name=alpha").json} == {"alpha"}
 
 
+@pytest.mark.slow
 def test_package_is_removed_and_brought_back(changing):
     api = Api(changing, "testing")
     gone = api.post("channels/testing/remove", {"names": ["alpha=1.0-1"]}).json
@@ -75,6 +77,7 @@ def test_package_is_removed_and_brought_back(changing):
     assert len(api.get("channels/testing/packages").json) == 7
 
 
+@pytest.mark.slow
 def test_promoted_packages_wait_for_publish(changing):
     api = Api(changing)
     moved = api.post("channels/stable/promote", {"origin": "testing", "names": ["alpha"]}).json
@@ -86,6 +89,7 @@ def test_promoted_packages_wait_for_publish(changing):
     assert states == {number}
 
 
+@pytest.mark.slow
 def test_gc_and_check(changing):
     api = Api(changing)
     assert api.post("gc", {"keep": 1}).json["removed"] == 0
@@ -168,6 +172,7 @@ def test_errors_tell_what_and_what_to_do(make_repo):
     assert "POST" in reply.headers["Allow"]
 
 
+@pytest.mark.slow
 def test_errors_do_not_tell_where_the_server_has_its_files(make_repo):
     repo = make_repo()
     for path, body in CHANGES:
@@ -176,6 +181,7 @@ def test_errors_do_not_tell_where_the_server_has_its_files(make_repo):
         assert str(repo.directory) not in text
 
 
+@pytest.mark.slow
 def test_every_change_is_in_the_audit_log(changing):
     api = Api(changing)
     api.post("channels/testing/remove", {"names": ["alpha"]})

@@ -77,6 +77,7 @@ def test_end_of_validity_is_found(tree):
     }
 
 
+@pytest.mark.slow
 def test_command_fails_and_prints_the_faults(make_repo, debs):
     repo = make_repo()
     repo.run("add", "--channel", "testing", debs.manifest)

@@ -7,10 +7,13 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import pytest
+
 from opkg.run import run
 from repo_server import cli
 
 
+@pytest.mark.slow
 def test_every_command_of_every_module_can_be_called():
     written = {
         command.name
@@ -22,6 +25,7 @@ def test_every_command_of_every_module_can_be_called():
     assert written < listed
 
 
+@pytest.mark.slow
 def test_add_and_publish_load_no_library_that_they_do_not_need():
     """Some take longer to load than a package to publish."""
     code = "import sys, repo_server.cli; print(*sys.modules)"

@@ -13,6 +13,8 @@ from repo_server.forms import unpack
 from repo_server.settings import SETTINGS
 from tests.repo_server.clients import add_published, any_web_server, apt_client
 
+pytestmark = pytest.mark.slow
+
 # What apt-file tells apt to download besides.
 WANTED = {
     "MetaKey": "$(COMPONENT)/Contents-$(ARCHITECTURE)",
@@ -54,7 +56,6 @@ def test_contents_can_be_switched_on_and_off(make_repo, build, tmp_path):
     assert repo.json("check")["faults"] == []
 
 
-@pytest.mark.slow
 def test_contents_say_what_apt_ftparchive_says(published, make_repo, debs, tmp_path):
     repo = make_repo()
     say_contents(repo, wanted=True)

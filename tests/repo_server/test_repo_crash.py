@@ -169,6 +169,7 @@ def test_full_disk_refuses_and_changes_nothing(empty, small_disk, tmp_path, debs
 # Renewal
 
 
+@pytest.mark.slow
 def test_renewal_shows_nothing_else(make_repo, debs, tmp_path, build):
     repo = make_repo()
     repo.run("add", "--channel", "testing", debs.manifest)
@@ -185,6 +186,7 @@ def test_renewal_shows_nothing_else(make_repo, debs, tmp_path, build):
     assert "Package: beta" in repo.packages(LIST)
 
 
+@pytest.mark.slow
 def test_old_dates_are_renewed_with_the_next_change(make_repo, debs, rpms):
     """Also those of suites that it does not touch."""
     repo = make_repo()
@@ -215,6 +217,7 @@ def test_servers_renew_once(make_repo, debs):
     assert check(repo.live).faults == ()
 
 
+@pytest.mark.slow
 def test_new_repository_on_a_full_disk_leaves_nothing(small_disk):
     fill(small_disk, leave=8 << 10)
     with pytest.raises((OpkgError, OSError)):

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -39,6 +40,7 @@ def test_todays_form_is_the_last_step():
     assert ScriptDirectory(str(folder)).get_current_head() == schema.TODAY
 
 
+@pytest.mark.slow
 def test_first_catalog_comes_into_todays_form(make_repo, tmp_path, build):
     repo = make_repo()
     made_first(repo)

@@ -15,6 +15,8 @@ from repo_server.forms import FORMS, PLAIN, joined, member, unpack
 from repo_server.package import Package
 from repo_server.repository import changing, open_repository
 
+pytestmark = pytest.mark.slow
+
 LIST = "deb/testing/dists/debian-12/main/binary-amd64"
 TOOLS = {"gz": ["gzip", "-dc"], "xz": ["xz", "-dc"], "zst": ["zstd", "-dcq"]}
 

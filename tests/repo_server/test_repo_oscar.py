@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from urllib.parse import urljoin
 
+import pytest
 import requests
 from lxml import etree
 from sqlalchemy import delete
@@ -14,6 +15,8 @@ from repo_server import catalog, oscar
 from repo_server.settings import SETTINGS
 from repo_server.tables import Piece
 from tests.repo_server.clients import add_published, any_web_server
+
+pytestmark = pytest.mark.slow
 
 VERSION = ("major", "minor", "release", "subversion", "epoch")
 RELATIONS = ("provides", "requires", "conflicts")

@@ -110,6 +110,7 @@ def deb(build, tmp_path):
     return build.deb(tmp_path, "beta", "1-1~deb12")
 
 
+@pytest.mark.slow
 def test_list_of_keys_is_shown_and_changed(repo, people):
     anna, _, cleo = people
     rows = repo.json("signer", "list")
@@ -151,6 +152,7 @@ def test_rpm_needs_the_signature_of_a_key_on_the_list(repo, people, rpm):
     assert "carries no signature" in repo.refusal(rpm)
 
 
+@pytest.mark.slow
 def test_signature_must_be_of_what_it_comes_with(repo, people, rpm):
     anna, _, _ = people
     signed = anna.rpm(rpm)
@@ -186,6 +188,7 @@ def test_deb_needs_a_signed_changes_that_names_it(repo, people, deb, build, tmp_
     assert "Package: beta" in repo.packages("deb/testing/dists/debian-12/main/binary-amd64")
 
 
+@pytest.mark.slow
 def test_only_what_is_within_the_signature_counts(repo, people, deb, build, tmp_path):
     anna, _, _ = people
     other = build.deb(tmp_path, "gamma", "1-1~deb12")
@@ -211,6 +214,7 @@ def test_changes_come_beside_a_manifest(repo, people, debs, rpms, tmp_path):
     repo.run("add", "--channel", "other", rpms.manifest)
 
 
+@pytest.mark.slow
 def test_changes_name_what_lies_beside_them(make_repo, deb, tmp_path):
     """Also where nobody asks for signatures."""
     repo = make_repo()

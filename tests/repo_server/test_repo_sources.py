@@ -23,6 +23,8 @@ from repo_server.publish import publish
 from repo_server.repository import open_repository
 from tests.repo_server.clients import any_web_server, apt_client, dnf_client, spoil
 
+pytestmark = pytest.mark.slow
+
 FOLDER = "rpm/testing/demo-rpm-9-x86_64"
 SOURCES = f"{FOLDER}/source"
 
@@ -88,7 +90,6 @@ def test_source_package_goes_with_a_promotion(repo):
     )
 
 
-@pytest.mark.slow
 def test_dnf_finds_source_packages(repo, tmp_path):
     with repo.served() as url:
         dnf = dnf_client(tmp_path / "client", repo.live, url, SOURCES)
@@ -168,7 +169,6 @@ def test_sources_says_what_apt_ftparchive_says(make_repo, source, tmp_path, sign
     assert sources(repo) == [dict(theirs)]
 
 
-@pytest.mark.slow
 def test_apt_gets_and_unpacks_a_source_package(make_repo, source, tmp_path):
     repo = make_repo()
     repo.run("add", "--channel", "testing", source)

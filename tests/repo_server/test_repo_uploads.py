@@ -138,6 +138,7 @@ def test_more_than_was_announced_is_refused(anna, deb):
     assert anna.request("GET", f"/{number}").json["received"] == 0
 
 
+@pytest.mark.slow
 def test_incomplete_upload_can_be_gone_on_with(anna, repo, deb):
     data = deb.read_bytes()
     number = anna.begin(deb).json["id"]
@@ -156,6 +157,7 @@ def test_completing_again_gets_the_same_answer(anna, repo, deb):
     assert repo.number == first["generation"]
 
 
+@pytest.mark.slow
 def test_batch_is_one_publication(anna, repo, debs, rpms):
     numbers = []
     for built in (debs, rpms):
@@ -269,6 +271,7 @@ def test_wrong_digest_is_refused(anna, repo, deb):
     assert anna.left() == []
 
 
+@pytest.mark.slow
 def test_other_content_under_the_same_name_is_refused(anna, repo, build, tmp_path, deb):
     assert anna.complete(anna.send(deb)).status_code == 200
     (tmp_path / "other").mkdir()
@@ -359,6 +362,7 @@ def test_links_in_the_upload_folder_are_not_followed(anna, repo, deb, tmp_path):
     assert target.read_bytes() == b"mine"
 
 
+@pytest.mark.slow
 def test_secrets_and_places_stay_out_of_the_log(anna, repo, deb):
     anna.complete(anna.send(deb))
     (entry,) = [one for one in repo.json("audit") if one["action"] == "upload"]
