@@ -198,7 +198,7 @@ class Oda:
         if not schema.is_current(self.engine):
             with locked(lock):
                 if not schema.is_current(self.engine):
-                    schema.bring_up_to_date(self.engine)
+                    schema.bring_up_to_date(self.engine, Base.metadata)
 
     def session(self) -> Session:
         """A session whose objects stay readable after it is closed."""

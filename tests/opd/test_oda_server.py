@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -14,10 +16,12 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import Engine, event
 
 from opd.oda import Base, Image, Oda, ScriptRun, database_url, now
 from opkg.errors import OpkgError
 from tests.opd.conftest import Opd, Repository
+from tests.programs import forked
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +80,30 @@ def test_the_tables_are_those_that_the_code_knows(database: str, tmp_path: Path)
     oda.end(number, outcome="done")
     [row] = Oda(database_url(database), tmp_path / "lock").history()
     assert (row.outcome, row.runs[0].output, row.runs[0].undone) == ("done", output, False)
+
+
+def die_at_a_change() -> None:
+    """Let this process be killed once it has changed what tables there are."""
+
+    def die(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.lstrip().startswith(("ALTER", "CREATE")):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    event.listen(Engine, "after_cursor_execute", die)
+
+
+def test_whoever_was_killed_at_the_first_opening_is_no_hindrance(
+    database: str, tmp_path: Path
+) -> None:
+    """Each makes one table and is killed: here that is for good at once."""
+    words = ("--state", tmp_path, "--db", database, "node", "list")
+    killed = 0
+    while (done := forked("opd", *words, first=die_at_a_change)).returncode == -signal.SIGKILL:
+        killed += 1
+    assert done.returncode == 0, done.stderr
+    assert killed > len(Base.metadata.tables)
+    with Oda(database_url(database), tmp_path / "lock").engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
 def test_many_may_open_it_first_at_once(database: str, tmp_path: Path) -> None:
