@@ -14,6 +14,7 @@ from opd.install import remove as remove_from
 from opd.place import HEADNODE, opkgs_in
 from opd.plan import Plan, planning, removals, steps_and_scripts
 from opd.settings import IN_HEADNODE, IN_IMAGE, JSON, NAMES, Settings, pass_settings
+from opd.stages import due_for_nodes
 from opd.state import State
 from opd.work import Cluster
 from opd.working import cluster_of, working
@@ -109,11 +110,16 @@ def _carry_out(
     with working(settings, state, known) as work:
         for cluster, choices in tasks:
             install_into(work, choices, cluster)
+        own = [(each.headnode, choices) for each, choices in tasks if each.headnode]
+        waiting = [name for place, choices in own for name in due_for_nodes(work, place, choices)]
     if as_json:
         print_json(show_cluster.transaction_record(state.oda.history()[0]))
     for cluster, choices in tasks:
         done = ", ".join(map(str, choices))
         say(f"in {', '.join(place.name for place in cluster.places)}: {done}")
+    if waiting:
+        say(f"nodes are defined: opd deploy runs what {', '.join(dict.fromkeys(waiting))} does "
+            "about them")  # fmt: skip
 
 
 @click.command()

@@ -50,10 +50,12 @@ def remove(work: Work, names: Sequence[str], cluster: Cluster) -> None:
         if present[place.name]:
             with changing_image(work, root, place) as opened:
                 _remove(work, opened, present[place.name], keep=not root.generation)
+            work.state.oda.forget_runs(place.name, names)
     headnode = cluster.headnode
     if headnode and present.get(headnode.name):
         with guest.opened(headnode.root), noting(work, headnode, work.record):
             _remove(work, headnode, present[headnode.name], keep=True)
+        work.state.oda.forget_runs(headnode.name, names)
 
 
 def _install_headnode(work: Work, choices: Sequence[Choice], place: Place) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,8 +110,8 @@ class Change(Base):
 
 class ScriptRun(Base):
     """One run of an API script, with all it printed. `status` 0 means that it ended well;
-    `undone`, that its effects are gone, since its image went back to what it was. `inputs` is the
-    digest of what it read, where it is to run again when that is another."""
+    `undone`, that its effects are gone: its image went back, or its OPKG was removed. `inputs` is
+    the digest of what it read, where it is to run again when that is another."""
 
     __tablename__ = "script_runs"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -309,6 +309,16 @@ class Oda:
                 update(ScriptRun)
                 .where(ScriptRun.transaction_id == transaction)
                 .values(undone=undone)
+            )
+
+    def forget_runs(self, place: str, opkgs: Collection[str]) -> None:
+        """Note that OPKGs are gone from a place, and what their scripts did for it with them: when
+        they come again, the scripts run again."""
+        with self.session() as session, session.begin():
+            session.execute(
+                update(ScriptRun)
+                .where(ScriptRun.place == place, ScriptRun.opkg.in_(opkgs))
+                .values(undone=True)
             )
 
     def recent_packages(self, transactions: int) -> frozenset[tuple[str, str]]:

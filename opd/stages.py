@@ -5,7 +5,7 @@ what fails, but for what depends on it."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from opd.choose import Choice, installed, required
 from opd.image import Root
 from opd.install import is_due, runner_of
 from opd.nodes import COLUMNS, in_order
-from opd.phases import Phase
+from opd.phases import POST_CLIENTS, POST_INSTALL, Phase
 from opd.place import Place, opkgs_in
 from opd.repository import Known
 from opd.work import Work, changing_image
@@ -118,20 +118,14 @@ def run_for_nodes(
 
     Raises OpkgError as `run_phase` does; what other scripts did to images stays.
     """
-    nodes = work.state.oda.nodes()
-    facts = [{column: getattr(node, column) for column in COLUMNS} for node in nodes]
-    names = sorted(place.name for place, _ in images)
-
-    def inputs(opkg: str) -> str:
-        return digest(facts, names, values_of(headnode, opkg))
-
+    inputs = _about_nodes(work, headnode, [place.name for place, _ in images])
     if not any(
         is_due(work, phase, each, headnode.name, headnode, inputs(each.name)) for each in choices
     ):
         return 0
-    listed = "".join(f"{node.name}\n" for node in in_order(nodes))
+    listed = "".join(f"{node.name}\n" for node in in_order(work.state.oda.nodes()))
     write_atomic(within(headnode.root, _NAMES), listed)
-    write_atomic(within(headnode.root, _FACTS), json.dumps(facts))
+    write_atomic(within(headnode.root, _FACTS), json.dumps(_facts(work)))
     trouble: OpkgError | None = None
     ran = 0
     with ExitStack() as stack:
@@ -144,6 +138,38 @@ def run_for_nodes(
     if trouble:
         raise trouble
     return ran
+
+
+def due_for_nodes(work: Work, headnode: Place, choices: Sequence[Choice]) -> list[str]:
+    """Those of the OPKGs whose scripts about the nodes are due. None where there are no nodes."""
+    if not work.state.oda.nodes():
+        return []
+    images = [row.name for row in work.state.oda.images()]
+    phases = {
+        POST_CLIENTS: _about_nodes(work, headnode, images),
+        POST_INSTALL: _about_nodes(work, headnode, ()),
+    }
+    return [
+        choice.name
+        for choice in choices
+        if any(
+            is_due(work, phase, choice, headnode.name, headnode, inputs(choice.name))
+            for phase, inputs in phases.items()
+        )
+    ]
+
+
+def _facts(work: Work) -> list[dict[str, str]]:
+    """All that is known of the nodes."""
+    return [
+        {column: getattr(node, column) for column in COLUMNS} for node in work.state.oda.nodes()
+    ]
+
+
+def _about_nodes(work: Work, headnode: Place, images: Iterable[str]) -> Callable[[str], str]:
+    """What tells the digest of all that an OPKG's scripts about the nodes read."""
+    known = (_facts(work), sorted(images))
+    return lambda opkg: digest(*known, values_of(headnode, opkg))
 
 
 def _view(work: Work, roots: Mapping[str, Path]) -> View:

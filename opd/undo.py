@@ -10,7 +10,7 @@ from pathlib import Path
 from opd.image import Managed, Root
 from opd.keep import kept
 from opd.oda import Change, ImageState, Transaction
-from opd.place import Place
+from opd.place import Place, opkg_of
 from opd.work import Cluster, Work, changing_image, noting
 from opkg.errors import OpkgError
 from opkg.native import guest
@@ -105,6 +105,8 @@ def _restore(
     chosen = [files[item] for item in wanted.items() if item[1]]
     absent = [name for name, version in wanted.items() if not version]
     work.say(f"{place.name}: restoring {', '.join(wanted)}")
+    gone = [opkg[0] for opkg in map(opkg_of, absent) if opkg]
+    work.state.oda.forget_runs(place.name, gone)
     if root is None:
         with guest.opened(place.root), noting(work, place, work.record):
             work.installer(place).restore(chosen, absent)

@@ -9,6 +9,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ NEEDY = {"scripts/api-post-clientdef": f"{SHELL}echo needy >> /told\n"}
 
 
 @pytest.fixture
-def there(cluster: Opd, tmp_path: Path) -> Opd:
+def there(cluster: Opd, tmp_path: Path) -> Iterator[Opd]:
     """A cluster in whose headnode these OPKGs are."""
     opkgs = {"asker": ASKER, "broken": BROKEN, "needy": NEEDY}
     for name, files in opkgs.items():
@@ -69,7 +70,7 @@ def there(cluster: Opd, tmp_path: Path) -> Opd:
     with serve(repository) as url:
         cluster.run("repo", "add", url, "--root-key", keys["root"], "--name", "own")
         cluster.run("install", *opkgs, "--headnode")
-    return cluster
+        yield cluster
 
 
 def values(opd: Opd) -> str:
@@ -156,6 +157,15 @@ def test_scripts_follow_the_list_of_nodes(there: Opd) -> None:
     assert "nothing is due" in there.run("deploy").err
     scripts = there.json("history")[0]["scripts"]
     assert scripts == []
+    # What comes again does all of it again, also when its removal is undone by hand.
+    told = "nodes are defined: opd deploy runs what needy does about them"
+    for way_out in (("remove", "needy", "--headnode"), ("undo",)):
+        there.run(*way_out)
+        assert told in there.run("install", "needy", "--headnode").err
+    assert "opd deploy" not in there.run("install", "alpha", "--headnode").err
+    seen = len(there.told())
+    there.run("deploy")
+    assert there.told()[seen:] == ["needy"]
     there.run("node", "remove", "node[1-2]")
     assert (there.image("rpm") / "etc/nodes").read_text() == ""
     assert "no node is defined" in there.run("deploy", status=1).err
