@@ -6,15 +6,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from repo_server.openpgp import Keyring
 from repo_server.repository import Repository, pool_path
+
+# Parts of lists that are taken together: some megabytes.
+_BATCH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +30,22 @@ class Digest:
 
 
 def measure(parts: Iterable[bytes]) -> Digest:
-    """The digest of what `parts` give together."""
+    """The digest of what `parts` give together, made by a thread while the next ones are read."""
     digest, size = hashlib.sha256(), 0
-    for part in parts:
-        digest.update(part)
-        size += len(part)
+
+    def take(batch: Sequence[bytes]) -> int:
+        for part in batch:
+            digest.update(part)
+        return sum(map(len, batch))
+
+    parts = iter(parts)
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(take, ())
+        # Another thread is told only of so much that it is worth it.
+        while batch := list(islice(parts, _BATCH)):
+            size += under_way.result()
+            under_way = pool.submit(take, batch)
+        size += under_way.result()
     return Digest(size=size, sha256=digest.hexdigest())
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple, cast
 
-from sqlalchemy import ColumnElement, CursorResult, false, func, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, false, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from repo_server.tables import AdvisoryRow, Content, Generation, Offer, Placement, Shelf
@@ -197,7 +197,8 @@ def _changing(
     table: type[Placement] | type[Offer] | type[AdvisoryRow], channels: Channels
 ) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """The conditions of rows that come, and of those that go."""
-    come, gone = _waiting(table), table.leaving.is_(True)
+    # As the index of those few rows is told: SQLite would not use it for “IS”.
+    come, gone = _waiting(table), table.leaving == true()
     if channels is None:
         return come, gone
     # Advisories are everybody's: they wait for a publication of all channels.
