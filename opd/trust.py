@@ -29,19 +29,32 @@ def fetch(folder: Path, base: str, name: str, *, hint: str) -> Path:
     wrong, OpkgError (with `hint`) where it cannot be reached."""
     targets = folder / "targets"
     targets.mkdir(parents=True, exist_ok=True)
-    with _trouble_at(base, hint):
-        updater = Updater(
-            metadata_dir=str(folder / "metadata"),
-            metadata_base_url=f"{base}/metadata/",
-            target_dir=str(targets),
-            target_base_url=f"{base}/targets/",
-            bootstrap=(folder / PINNED).read_bytes(),
-        )
+    pinned = (folder / PINNED).read_bytes()
+    with verified(folder / "metadata", pinned, f"{base}/metadata/", where=base, hint=hint) as known:
+        return target(known, name, targets / name, f"{base}/targets/")
+
+
+@contextmanager
+def verified(
+    folder: Path, pinned: bytes, address: str, *, where: str, hint: str
+) -> Iterator[Updater]:
+    """The TUF client of the metadata at an address, brought up to date from the root `pinned` on;
+    `folder` keeps what was verified, also when something later is refused. Raises what `fetch`
+    does, about `where`; also for what is asked of the client."""
+    with _trouble_at(where, hint):
+        updater = Updater(metadata_dir=str(folder), metadata_base_url=address, bootstrap=pinned)
         updater.refresh()
-        info = updater.get_targetinfo(name)
-        if info is None:
-            raise IntegrityError(f"the repository signs no {name}", where=base)
-        return Path(updater.download_target(info, str(targets / name)))
+        yield updater
+
+
+def target(updater: Updater, name: str, path: Path, address: str) -> Path:
+    """The file `name` as the metadata describe it, fetched to `path` from below an address, if it
+    is not there already. Raises IntegrityError and python-tuf's errors."""
+    info = updater.get_targetinfo(name)
+    if info is None:
+        raise IntegrityError(f"the repository signs no {name}", where=address)
+    there = updater.find_cached_target(info, str(path))
+    return Path(there or updater.download_target(info, str(path), address))
 
 
 @contextmanager

@@ -14,50 +14,47 @@ from __future__ import annotations
 import shutil
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
-from tuf.api.exceptions import DownloadError, RepositoryError
-from tuf.ngclient import Updater
+from opd import trust
+from opkg.errors import OpkgError
 
 
-def _arguments() -> Namespace:
+def _arguments(words: Sequence[str] | None) -> Namespace:
     parser = ArgumentParser(prog="tuf_client")
     parser.add_argument("--metadata-dir", type=Path, required=True)
-    for option in ("metadata-url", "target-name", "target-base-url", "target-dir"):
+    for option in ("metadata-url", "target-name", "target-base-url"):
         parser.add_argument(f"--{option}")
+    parser.add_argument("--target-dir", type=Path)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("init").add_argument("root", type=Path)
     commands.add_parser("refresh")
     commands.add_parser("download")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def _do(given: Namespace) -> None:
-    root = given.metadata_dir / "root.json"
+    # As OPD does: always from the root that was pinned.
+    pinned = given.metadata_dir / trust.PINNED
     if given.command == "init":
         given.metadata_dir.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(given.root, root)
+        for path in (pinned, given.metadata_dir / "root.json"):
+            shutil.copyfile(given.root, path)
         return
-    updater = Updater(
-        metadata_dir=str(given.metadata_dir),
-        metadata_base_url=given.metadata_url,
-        target_dir=given.target_dir,
-        target_base_url=given.target_base_url,
-        # As OPD does: from the root that was pinned, not from what is in the folder.
-        bootstrap=root.read_bytes(),
-    )
-    updater.refresh()
-    if given.command == "download":
-        info = updater.get_targetinfo(given.target_name)
-        if info is None:
-            raise RepositoryError(f"there is no target {given.target_name}")
-        updater.download_target(info)
+    root, url = pinned.read_bytes(), given.metadata_url
+    with trust.verified(given.metadata_dir, root, url, where=url, hint="") as known:
+        if given.command == "download":
+            path = given.target_dir / quote(given.target_name, safe="")
+            trust.target(known, given.target_name, path, given.target_base_url)
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
+    """Do what the command line says, or these words; the exit status."""
     try:
-        _do(_arguments())
-    except (DownloadError, RepositoryError) as error:
+        _do(_arguments(words))
+    except OpkgError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

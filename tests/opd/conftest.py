@@ -193,7 +193,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 def serve_files(folder: Path) -> Iterator[str]:
     """The address of plain files while this process serves them."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
