@@ -140,7 +140,8 @@ def deploy(settings: Settings) -> None:
         images = [find(state, row.name) for row in state.oda.images()]
         ran = run_for_nodes(work, own, POST_CLIENTS, choices, images)
         ran += run_for_nodes(work, own, POST_INSTALL, choices, [])
-    say(f"scripts of {ran} OPKGs ran" if ran else "nothing is due: all scripts have run")
+    opkgs = f"{ran} OPKG{'' if ran == 1 else 's'}"
+    say(f"scripts of {opkgs} ran" if ran else "nothing is due: all scripts have run")
 
 
 def tell_opkgs_of_nodes(settings: Settings, state: State) -> None:

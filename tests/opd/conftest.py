@@ -137,6 +137,26 @@ def _build(folder: Path, out: str, keys: list[tuple[str, str]]) -> None:
     program("builder", "build", *sources, *targets, "-o", folder / out)
 
 
+def publish_opkgs(folder: Path, opkgs: dict[str, dict[str, str]], **relations: str) -> Repository:
+    """A repository with OPKGs of a test's own for Debian, in a folder: for each name the files that
+    it has beside config.xml, which has what `relations` says of it."""
+    made = Repository(folder)
+    for name, files in opkgs.items():
+        config = CONFIG.format(name=name, version="1.0-1", relations=relations.get(name, ""))
+        for path, text in {"config.xml": config, **files}.items():
+            place = folder / "opkgs" / name / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+            place.chmod(0o755)
+    sources = [folder / "opkgs" / name for name in opkgs]
+    program("builder", "build", *sources, "-t", "debian-12", "-o", folder / "out")
+    program("repo_server", "init", made.root)
+    manifest = next(folder.glob("out/*/manifest.json"))
+    program("repo_server", "add", made.root, "--channel", "stable", manifest)
+    program("repo_server", "publish", made.root)
+    return made
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all workers of this run share."""

@@ -8,11 +8,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from ctypes import CDLL
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.roots import MACHINE, debian_root, overlay, unpacked
 
+_CLONE_NEWNET = 0x40000000  # sched.h; Python has os.setns from 3.12 on
 HEAD = "10.8.0.254"
 # In a node's namespaces, with its root as $0.
 _START = """
@@ -33,19 +35,29 @@ class Node:
     root: Path
     process: subprocess.Popen[bytes]
 
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """The nodes, and how the headnode reaches them: `inside` begins the command line of what runs
-    in the headnode's network, `ssh` is the command that gets into nodes."""
+    """The nodes, and how the headnode reaches them: `hub` is a process in the headnode's network,
+    `inside` begins the command line of what runs there, `ssh` is the command that gets into nodes
+    by `key`."""
 
     nodes: tuple[Node, ...]
+    hub: int
     inside: tuple[str, ...]
     ssh: str
+    key: Path
+
+    def enter(self) -> None:
+        """Bring this process into the headnode's network."""
+        with Path(f"/proc/{self.hub}/ns/net").open() as namespace:
+            assert CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET) == 0
+
+    def lose(self, node: Node) -> None:
+        """Stop a node. A router says so at once, where a lone cable would let everybody wait."""
+        node.process.kill()
+        node.process.wait()
+        _run(self.inside, f"ip route add unreachable {node.ip}")
 
 
 def base() -> Path:
@@ -69,7 +81,7 @@ def running(count: int, folder: Path) -> Iterator[Network]:
             root = stack.enter_context(overlay(base()))
             (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
             (root / "root/.ssh/authorized_keys").write_text(key.with_suffix(".pub").read_text())
-            (root / "etc/hostname").write_text(f"n{number}\n")
+            (root / "etc/hostname").write_text(f"node{number}\n")
             process = _process(
                 stack,
                 ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--uts",
@@ -80,12 +92,12 @@ def running(count: int, folder: Path) -> Iterator[Network]:
             _run(inside, f"ip link set v{number} master bridge up")
             own = ("nsenter", f"--net=/proc/{process.pid}/ns/net")
             _run(own, f"ip address add {ip}/24 dev eth0; ip link set eth0 up; ip link set lo up")
-            nodes.append(Node(name=f"n{number}", ip=ip, root=root, process=process))
+            nodes.append(Node(name=f"node{number}", ip=ip, root=root, process=process))
         ssh = (
             f"ssh -i {key} -o BatchMode=yes -o StrictHostKeyChecking=accept-new "
             f"-o UserKnownHostsFile={folder / 'known'} -o ConnectTimeout=10 -F none"
         )
-        network = Network(nodes=tuple(nodes), inside=inside, ssh=ssh)
+        network = Network(nodes=tuple(nodes), hub=hub.pid, inside=inside, ssh=ssh, key=key)
         for node in nodes:
             _wait_for(network, node)
         yield network

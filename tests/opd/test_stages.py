@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from defusedxml.ElementTree import parse
 
-from tests.opd.conftest import CONFIG, Opd, program, serve
+from tests.opd.conftest import Opd, publish_opkgs, serve
 
 pytestmark = pytest.mark.slow
 
@@ -52,23 +52,9 @@ NEEDY = {"scripts/api-post-clientdef": f"{SHELL}echo needy >> /told\n"}
 def there(cluster: Opd, tmp_path: Path) -> Iterator[Opd]:
     """A cluster in whose headnode these OPKGs are."""
     opkgs = {"asker": ASKER, "broken": BROKEN, "needy": NEEDY}
-    for name, files in opkgs.items():
-        relations = "<requires><pkg>broken</pkg></requires>" if name == "needy" else ""
-        config = CONFIG.format(name=name, version="1.0-1", relations=relations)
-        for path, text in {"config.xml": config, **files}.items():
-            place = tmp_path / "opkgs" / name / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text)
-            place.chmod(0o755)
-    sources = [tmp_path / "opkgs" / name for name in opkgs]
-    program("builder", "build", *sources, "-t", "debian-12", "-o", tmp_path / "out")
-    repository = tmp_path / "repository"
-    keys = dict(line.split() for line in program("repo_server", "init", repository).splitlines())
-    manifest = next(tmp_path.glob("out/*/manifest.json"))
-    program("repo_server", "add", repository, "--channel", "stable", manifest)
-    program("repo_server", "publish", repository)
-    with serve(repository) as url:
-        cluster.run("repo", "add", url, "--root-key", keys["root"], "--name", "own")
+    own = publish_opkgs(tmp_path, opkgs, needy="<requires><pkg>broken</pkg></requires>")
+    with serve(own.root) as url:
+        cluster.run("repo", "add", url, "--root-key", own.root_json, "--name", "own")
         cluster.run("install", *opkgs, "--headnode")
         yield cluster
 
