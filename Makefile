@@ -32,7 +32,7 @@ setup: .packages .venv/.done ## install what all the rest needs (once; then a se
 	@echo "== making the virtual environment .venv" >&2
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install -qq --disable-pip-version-check --config-settings editable_mode=compat \
-	  --editable '.[builder,databases,farm,screens,server,dev]'
+	  --editable '.[builder,databases,farm,screens,server,web,dev]'
 	@touch $@
 
 demo: setup ## build, publish, make a small cluster and install OPKGs into it (under ./demo)
