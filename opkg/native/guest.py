@@ -120,9 +120,9 @@ def _stand_in(path: Path, text: str, mode: int) -> Iterator[None]:
     if not path.parent.is_dir() or (path.exists() and not ours):
         yield
         return
-    path.write_text(text)
-    path.chmod(mode)
     try:
+        path.write_text(text)
+        path.chmod(mode)
         yield
     finally:
         path.unlink(missing_ok=True)
