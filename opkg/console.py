@@ -93,7 +93,8 @@ def _run(command: click.Command, name: str, options: dict[str, Any]) -> int:
     try:
         # Without standalone mode click hands back the status of an Exit, and other results.
         result = command.main(**options, standalone_mode=False)
-    except click.Abort:
+    except click.Abort:  # what click makes of Ctrl-C, and of a question that nobody answers
+        show_error(OpkgError("interrupted"), name)
         return 1
     except click.ClickException as error:
         error.show()

@@ -91,8 +91,14 @@ def run(
 
 
 def attach(argv: Sequence[str | Path]) -> int:
-    """Run a program that a person talks to, on our own terminal; its exit status."""
-    return subprocess.run([str(word) for word in argv], check=False).returncode
+    """Run a program that a person talks to, on our own terminal; its exit status. Ctrl-C is for
+    that program, not for us: it ends, or not, in its own way. To be called in the main thread."""
+    # Not SIG_IGN, which the program would inherit.
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        return subprocess.run([str(word) for word in argv], check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _follow(process: subprocess.Popen[str], stdin: str, on_line: Callable[[str], None]) -> str:

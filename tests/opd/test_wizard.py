@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opd.wizard import Facts, Progress, steps
+from opkg.files import locked
 from tests.opd.conftest import Opd
 
 ALL = Facts(
@@ -99,6 +100,16 @@ def test_steps_are_seen_and_run_in_a_terminal(alone: Opd) -> None:
     type_instead("opd node add n[1-3]")
     child.expect("3 nodes known")
     child.expect("done; Enter goes back")
+    child.send("\r")
+    child.expect("3 nodes, 0 with an image")
+
+    # Ctrl-C ends the step with all that it has started, and not the wizard.
+    with locked(alone.state / "lock"):
+        type_instead("opd node remove n3")
+        child.expect("waiting for another opd to finish")
+        child.sendintr()
+        child.expect("interrupted")
+        child.expect("ended with status 1; Enter goes back")
     child.send("\r")
     child.expect("3 nodes, 0 with an image")
     child.send("q")
