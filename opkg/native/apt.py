@@ -30,7 +30,15 @@ class Apt(Installer):
     """See `Installer`."""
 
     def refresh(self) -> None:
+        self._end_what_broke_off()
         self._apt("update", "--error-on=any")
+
+    def _end_what_broke_off(self) -> None:
+        """Let dpkg finish, where it was killed or its disk was full: apt does nothing before."""
+        left = within(self.system.root, "var/lib/dpkg/updates").glob("*")
+        if any(path.name.isdigit() for path in left):  # as apt looks for them
+            argv = ("dpkg", "--force-confold", "--configure", "--pending")
+            run(guest.inside(self.system.root, *argv, env={**_ENV, **self.env}), on_line=self.say)
 
     def install(self, packages: Sequence[Wanted]) -> None:
         words = [f"{p.name}={p.version}" if p.version else p.name for p in packages]

@@ -90,7 +90,7 @@ def test_apt_refuses_what_was_changed(
     own = published.copy(tmp_path / "own")
     spoil(own.live, pattern)
     spoil(own.live, pattern.replace("-server_", "-client_")) if "-server_" in pattern else None
-    headnode = {path: entry for path, entry in picture(fresh.headnode).items() if _lasting(path)}
+    headnode = {path: entry for path, entry in picture(fresh.headnode).items() if lasting(path)}
     image = picture(deb_image)
     with serve_files(own.live) as url:
         fresh.run("repo", "add", url, "--root-key", own.root_json)
@@ -99,12 +99,12 @@ def test_apt_refuses_what_was_changed(
         assert "failed in headnode" in done.err
         done = fresh.run("install", "alpha", "--image", deb_image, status=1)
         assert f"failed in {deb_image}" in done.err
-    after = {path: entry for path, entry in picture(fresh.headnode).items() if _lasting(path)}
+    after = {path: entry for path, entry in picture(fresh.headnode).items() if lasting(path)}
     assert changes(headnode, after) == []
     assert changes(image, picture(deb_image)) == []
 
 
-def _lasting(path: str) -> bool:
+def lasting(path: str) -> bool:
     """Not apt's logs and locks, and the times of the folders that OPD's stand-ins were in."""
     return not path.startswith(("var/log", "var/lib/apt", "var/lib/dpkg/lock")) and path not in (
         ".", "etc", "usr/sbin", "var/lib/dpkg",
