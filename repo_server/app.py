@@ -27,6 +27,7 @@ from werkzeug.security import safe_join
 from opkg.target import Family
 from repo_server import web
 from repo_server.api import create_api
+from repo_server.downloads import Downloads, is_download
 from repo_server.metrics import metrics
 from repo_server.mirrors import mirror
 from repo_server.package import tree_path
@@ -60,6 +61,7 @@ _LASTING = re.compile(
 _YEAR = 365 * 24 * 3600
 
 _ACCEL = "X_ACCEL"
+DOWNLOADS = "DOWNLOADS"
 
 _TOP = f"<any({', '.join(TOPS)}):top>"
 
@@ -69,6 +71,7 @@ def create_app(repository: Repository, *, accel: str = "") -> Flask:
     the files of the live tree from there (X-Accel-Redirect), and says where requests come from."""
     app = Flask(__name__)
     app.config[_ACCEL] = accel
+    app.config[DOWNLOADS] = Downloads(repository.directory)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     _serve_tree(app, repository)
     _serve_mirrors(app, repository)
@@ -140,6 +143,8 @@ def _file(repository: Repository, folder: Path, path: str) -> Response:
         response.cache_control.no_cache = True if max_age is None else None
     else:
         response = send_from_directory(folder, path, mimetype=kind, max_age=max_age)
+    if is_download(request.method, response.status_code, request.headers):
+        current_app.config[DOWNLOADS].note(path)
     if response.cache_control.max_age:
         response.cache_control.immutable = True
     return response

@@ -16,7 +16,7 @@ from gunicorn.app.base import BaseApplication
 from opkg.console import say
 from opkg.errors import OpkgError
 from opkg.run import run
-from repo_server.app import create_app
+from repo_server.app import DOWNLOADS, create_app
 from repo_server.repository import Repository
 from repo_server.request_log import JsonLogger
 
@@ -58,7 +58,9 @@ def serve(
         click.echo(f"http://{f'[{host}]' if ':' in host else host}:{taken}/")
         threading.Thread(target=_keep_fresh, args=[repository], daemon=True).start()
 
+    app = create_app(repository, accel=accel)
     settings = {
+        "worker_exit": lambda _server, _worker: app.config[DOWNLOADS].flush(),
         "bind": f"fd://{listener.fileno()}",
         "worker_class": "gthread",
         "workers": WORKERS,
@@ -72,7 +74,7 @@ def serve(
     if log_json:
         # gunicorn asks its logger for each request only where there is such a file.
         settings |= {"logger_class": JsonLogger, "accesslog": "-"}
-    _Server(create_app(repository, accel=accel), settings).run()
+    _Server(app, settings).run()
 
 
 def _keep_fresh(repository: Repository) -> None:

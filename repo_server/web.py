@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from flask import Blueprint, Response, abort, render_template, request
 from werkzeug.exceptions import NotFound
 
 from opkg.errors import OpkgError
-from repo_server import pages, papers, past, picture
+from repo_server import downloads, pages, papers, past, picture
 from repo_server.mirrors import mirror
 from repo_server.repository import Repository
 
@@ -84,8 +84,11 @@ def _add_packages(blueprint: Blueprint, repository: Repository) -> None:
             path = repository.current / artifact.file
             read = papers.read(path, artifact.name, artifact.sha256)
         drawn = picture.draw(name, found.latest.opkg.relations, found.needed_by, found.known)
+        offers = [offer for _, of_target in found.offers for offer in of_target]
+        names = {artifact.name for offer in offers for artifact in offer.artifacts}
+        fetched = downloads.plot(repository.directory, _today(), channel=channel, packages=names)
         return render_template(
-            "opkg.html", opkg=found, papers=read, picture=drawn, phases=pages.PHASES
+            "opkg.html", opkg=found, papers=read, picture=drawn, phases=pages.PHASES, plot=fetched
         )
 
 
@@ -115,9 +118,19 @@ def _add_state(blueprint: Blueprint, repository: Repository) -> None:
             left_out=max(0, len(changes) - past.MOST),
         )  # fmt: skip
 
+    @blueprint.get("/downloads")
+    def downloaded() -> str:
+        folder, today = repository.directory, _today()
+        wanted = downloads.most_wanted(folder, today, pages.PAGE)
+        return render_template("downloads.html", plot=downloads.plot(folder, today), wanted=wanted)
+
     @blueprint.get("/mirrors")
     def mirrors() -> str:
         return render_template("mirrors.html", mirrors=mirror.health(repository))
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def _ago(seconds: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from opkg.run import run
 from opkg.spec import Kind, Part
 from repo_server import pages, papers
 from repo_server.app import create_app
+from repo_server.downloads import DAYS, Downloads
 from repo_server.picture import draw
 from repo_server.repository import open_repository
 from tests.lab.cache import cache_root
@@ -103,6 +105,12 @@ def shown(tmp_path_factory: pytest.TempPathFactory, empty: Repo, debs, rpms) -> 
     repo.run("publish")
     repo.run("remove", "--channel", "testing", "alpha", "--target", "demo-rpm-9-x86_64")
     repo.run("publish")
+    for back in range(DAYS):
+        day = datetime.now(UTC).date() - timedelta(days=back)
+        counted = Downloads(repo.directory, lambda day=day: day)
+        for _ in range(back % 7 * 3):
+            counted.note("deb/testing/pool/o/opkg-alpha/opkg-alpha_1.0-1~deb12_all.deb")
+        counted.flush()
     return repo
 
 
@@ -123,6 +131,7 @@ ADDRESSES = [
     "/compare?from=1&to=3",
     "/history/3",
     "/mirrors",
+    "/downloads",
 ]
 
 
@@ -237,6 +246,15 @@ def test_history_tells_what_changed(client: FlaskClient) -> None:
     text = client.get("/history/3").text
     assert "opkg-alpha-server" in text
     assert "− 1.0-1.demo9" in text
+
+
+def test_downloads_are_plotted(client: FlaskClient) -> None:
+    total = sum(back % 7 * 3 for back in range(DAYS))
+    page = client.get("/opkg/testing/alpha").text
+    assert f"{total} of its packages in {DAYS} days" in page
+    assert page.count('<rect class="room"') == DAYS
+    assert "0 of its packages" in client.get("/opkg/testing/beta").text
+    assert re.search(rf"opkg-alpha</th>.*<td>{total}</td>", client.get("/downloads").text)
 
 
 def test_any_two_generations_are_compared(client: FlaskClient, shown: Repo) -> None:
