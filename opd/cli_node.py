@@ -14,6 +14,7 @@ import click
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from opd import image as images
 from opd import nodes
@@ -181,7 +182,8 @@ def _tree(state: State, image: str) -> Tree:
 @contextmanager
 def _counting(total: int) -> Iterator[Callable[[], None]]:
     """A bar that counts nodes, on a terminal."""
-    columns = (TextColumn("nodes"), BarColumn(None), MofNCompleteColumn(), TimeElapsedColumn())
+    bar_column = BarColumn(None, table_column=Column(ratio=1))
+    columns = (TextColumn("nodes"), bar_column, MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=stderr, disable=not stderr.is_terminal, expand=True) as bar:
         task = bar.add_task("nodes", total=total)
         yield lambda: bar.advance(task)

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import click
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Column
 
 from opd import older, repository, show
 from opd.download import Progress as ProgressCall
@@ -128,8 +136,8 @@ def download(
 @contextmanager
 def _bars(wishes: Sequence[Wish]) -> Iterator[ProgressCall]:
     """A bar for each file that is under way, and one for all, on a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(None), DownloadColumn(),
-               TransferSpeedColumn())  # fmt: skip
+    columns = (TextColumn("{task.description}"), BarColumn(None, table_column=Column(ratio=1)),
+               DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())  # fmt: skip
     # A name as wide as a third of the terminal leaves room for the rest.
     width = max(10, stderr.width // 3)
     with Progress(*columns, console=stderr, disable=not stderr.is_terminal, expand=True) as bar:

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from opd import older, repository, show
 from opd.settings import JSON, PARSABLE, Settings, pass_settings
-from opkg.console import print_json, print_table, say
+from opkg.console import print_json, print_table, say, stderr
 from opkg.errors import OpkgError
 
 
@@ -46,14 +48,11 @@ def repo_add(
     as_json: bool,
 ) -> None:
     """Trust a repository, from its pinned key on."""
-    known = repository.add(
-        settings.open(),
-        url,
-        channel=channel,
-        root_key=root_key,
-        name=repository.default_name(url, channel) if name is None else name,
-        mirrors=mirrors,
-    )
+    chosen = repository.default_name(url, channel) if name is None else name
+    with _asking(chosen):
+        known = repository.add(
+            settings.open(), url, channel=channel, root_key=root_key, name=chosen, mirrors=mirrors
+        )
     if as_json:
         print_json(_verified(known))
     else:
@@ -145,11 +144,17 @@ def update(settings: Settings, *, as_json: bool) -> None:
     state = settings.open()
     found = []
     for row in repository.trusted(state):
-        found.append(repository.refresh(state, row))
+        with _asking(row.name):
+            found.append(repository.refresh(state, row))
         if not as_json:
             _say_verified(found[-1])
     if as_json:
         print_json([_verified(known) for known in found])
+
+
+def _asking(name: str) -> AbstractContextManager[object]:
+    """Tell on a terminal who is waited for."""
+    return stderr.status(f"asking {escape(name)} …") if stderr.is_terminal else nullcontext()
 
 
 def _say_verified(known: repository.Known) -> None:

@@ -21,6 +21,7 @@ from opkg.files import locked, sha256_file
 
 _TIMEOUT = 30  # seconds without a byte
 _CHUNK = 1 << 19
+_SMALL_CHUNK = 1 << 16  # two seconds of a link of 256 kbit/s: progress is to move there
 _AT_A_TIME = 10
 _ROUNDS = 2  # how often each mirror is tried
 # Told of bytes as they come: of which file, and how many; fewer than none when it starts over.
@@ -193,7 +194,7 @@ def _receive(session: requests.Session, url: str, wish: Wish, part: Path, told: 
         told.add(have)
         with part.open("ab") as out:
             out.truncate(have)
-            for chunk in reply.iter_content(_CHUNK):
+            for chunk in reply.iter_content(max(_SMALL_CHUNK, min(_CHUNK, wish.size // 128))):
                 came += len(chunk)
                 if have + came > wish.size:
                     break
