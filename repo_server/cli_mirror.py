@@ -41,11 +41,13 @@ def mirror() -> None:
 @click.option("--channel", "channels", metavar="C", multiple=True,
               help="A channel of an opkg-repo; may be given again.")  # fmt: skip
 @click.option("--suite", "suites", metavar="S", multiple=True,
-              help="A suite of an apt repository, e.g. stable; may be given again.")  # fmt: skip
+              help="A suite of an apt repository, e.g. stable, or the path of a flat one, e.g. ./; "
+              "may be given again.")  # fmt: skip
 @click.option("--component", "components", metavar="C", multiple=True,
               help="Only this component of the suites.")  # fmt: skip
 @click.option("--architecture", "architectures", metavar="A", multiple=True,
               help="Only this architecture of the suites, e.g. amd64.")  # fmt: skip
+@click.option("--sources", is_flag=True, help="The source packages of the suites too.")
 @click.option("--filter", "patterns", metavar="PATTERN", multiple=True,
               help="Only names like this (as of files), and what they need.")  # fmt: skip
 @click.option("--newest", type=click.IntRange(1), metavar="N", default=None,
@@ -62,7 +64,7 @@ def add(
     root_key: str | None,
     newest: int | None,
     as_json: bool,
-    **words: str | Sequence[str],
+    **words: str | bool | Sequence[str],
 ) -> None:
     """Note what is to be copied, and which keys vouch for it.
 

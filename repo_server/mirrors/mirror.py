@@ -36,8 +36,8 @@ class Kind(StrEnum):
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a mirror copies. With `into`, packages go into that channel of ours, for `target`;
-    else all of it becomes a copy, byte for byte. `suites`, `components` and `architectures` are
-    an apt repository's, `channels` those of one of our own kind."""
+    else all of it becomes a copy, byte for byte. `suites`, `components`, `architectures` and
+    `sources` are an apt repository's, `channels` those of one of our own kind."""
 
     url: str
     kind: Kind
@@ -49,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     newest: int = 0
     into: str = ""
     target: str = ""
+    sources: bool = False
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +188,12 @@ def _check(settings: Settings) -> None:
         raise OpkgError(
             "a part of a repository cannot keep that repository's signatures",
             hint="--into CHANNEL publishes the part under this repository's own key",
+        )
+    if settings.sources and (settings.kind is not Kind.APT or settings.into):
+        raise OpkgError(
+            "source packages come with copies of apt repositories",
+            hint="leave --sources out: an rpm-md repository is copied with all that it lists, and "
+            "into a channel opkg-repo add brings source packages",
         )
     if settings.into:
         check_channel(settings.into)

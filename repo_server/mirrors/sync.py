@@ -137,6 +137,7 @@ class _Run:
                 suites=settings.suites,
                 components=settings.components,
                 architectures=settings.architectures or tuple(native),
+                sources=settings.sources,
             )
             return read_archive(archive, upstream, store, signatures, progress), ()
 
@@ -217,6 +218,7 @@ def _show(
     it, for a client that has just read that one's metadata."""
     root = mirror.generations / str(number)
     shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
     folders: set[Path] = {root}
     written = []
     for path, data in documents.items():
