@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from opkg.native.guest import inside
-from opkg.run import run
 from tests.kerrighed.building import SOURCE
 from tests.kerrighed.guests import APPEND, Boot, Guest, guest, join, keep_consoles, wire
 from tests.lab.roots import MACHINE, debian_root, overlay, unpacked
@@ -104,15 +102,13 @@ def prepare(opd: Opd, url: str, root_key: str, tmp_path: Path) -> dict[str, Boot
     packages.write_text("\n".join(IMAGE))
     opd.run("repo", "add", url, "--root-key", root_key)
     opd.run("image", "create", "compute", "-t", "debian-12", "--packages", packages)
-    for number, (name, mac) in enumerate(NODES.items(), 1):
-        ip = f"10.9.0.{number}"
-        opd.run("node", "add", name, "--image", "compute", "--mac", mac, "--ip", ip)
-    opd.run("install", "kerrighed", "--headnode")
-    names = "".join(f"{node['name']}\n" for node in opd.json("node", "list"))
-    (opd.headnode / "etc/nodes").write_text(names)
-    script = "/usr/lib/oscar/packages/kerrighed/api-post-clientdef"
-    run(inside(opd.headnode, script, env={"OSCAR_NODES": "/etc/nodes"}))
-    opd.run("install", "kerrighed", "--image", "compute")
+    opd.run("install", "kerrighed")
+    rows = [f"{name},{mac},10.9.0.{n},compute" for n, (name, mac) in enumerate(NODES.items(), 1)]
+    (tmp_path / "nodes.csv").write_text("\n".join(["name,mac,ip,image", *rows, ""]))
+    opd.run("node", "import", tmp_path / "nodes.csv")
+    known = (opd.image("compute") / "etc/kerrighed_nodes").read_text()
+    assert known == "session=1\nnbmin=2\nnode1:1\nnode2:2\n"
+    assert "nothing is due" in opd.run("deploy").err
     own = (SOURCE.parent / "testing/test_root").read_text()
     console = f"{CONSOLE}cat > /usr/local/sbin/test_root <<'END'\n{own}END\n"
     opd.run("image", "shell", "compute", "sh", "-euc", console)
