@@ -8,7 +8,7 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from opkg.files import locked, sha256_file
 _TIMEOUT = 30  # seconds without a byte
 _CHUNK = 1 << 19
 _SMALL_CHUNK = 1 << 16  # two seconds of a link of 256 kbit/s: progress is to move there
+_FAST = 0.1  # seconds for a small one, on a link where large ones cost less
 _AT_A_TIME = 10
 _ROUNDS = 2  # how often each mirror is tried
 # Told of bytes as they come: of which file, and how many; fewer than none when it starts over.
@@ -194,7 +195,7 @@ def _receive(session: requests.Session, url: str, wish: Wish, part: Path, told: 
         told.add(have)
         with part.open("ab") as out:
             out.truncate(have)
-            for chunk in reply.iter_content(max(_SMALL_CHUNK, min(_CHUNK, wish.size // 128))):
+            for chunk in _chunks(reply):
                 came += len(chunk)
                 if have + came > wish.size:
                     break
@@ -208,6 +209,19 @@ def _receive(session: requests.Session, url: str, wish: Wish, part: Path, told: 
         what = "longer than" if have + came > wish.size else "another file than"
         raise _Refused(f"it is {what} what is signed", damaged=not have)
     return came
+
+
+def _chunks(reply: requests.Response) -> Iterator[bytes]:
+    """What comes: little at a time, and more once that comes fast."""
+    begun = time.monotonic()
+    for chunk in reply.iter_content(_SMALL_CHUNK):
+        yield chunk
+        if time.monotonic() - begun < _FAST:
+            break
+        begun = time.monotonic()
+    else:
+        return
+    yield from reply.iter_content(_CHUNK)
 
 
 def _hash(part: Path, digest: hashlib._Hash) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -26,13 +27,16 @@ OTHER = bytes(reversed(DATA))
 
 @dataclass
 class Mirror:
-    """A server of one file: `data` under the name `tag`; it breaks off after `breaks` bytes."""
+    """A server of one file: `data` under the name `tag`; it breaks off after `breaks` bytes, and
+    waits for `delay` seconds before each `step` of them."""
 
     data: bytes = DATA
     tag: str = '"one"'
     breaks: int | None = None
     status: int = 0
     url: str = ""
+    delay: float = 0
+    step: int = len(DATA)
     requests: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -58,7 +62,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(mirror.data) - start))
         self.send_header("ETag", mirror.tag)
         self.end_headers()
-        self.wfile.write(mirror.data[start : mirror.breaks])
+        told = mirror.data[start : mirror.breaks]
+        for place in range(0, len(told), mirror.step):
+            time.sleep(mirror.delay)
+            self.wfile.write(told[place : place + mirror.step])
 
     def log_message(self, *_arguments: object) -> None:
         pass
@@ -104,6 +111,17 @@ def whole(tmp_path: Path) -> bool:
 
 def part(tmp_path: Path) -> Path:
     return tmp_path / "cache" / f"{sha256_bytes(DATA)}.part"
+
+
+@pytest.mark.slow
+def test_a_slow_mirror_gives_the_whole_file_bit_by_bit(tmp_path: Path) -> None:
+    data, counts = DATA[:300_000], list[int]()
+    with serving(Mirror(data=data, delay=0.15, step=50_000)) as urls:
+        fetch_all(
+            [wish(urls, data)], tmp_path / "out", tmp_path / "cache", lambda _, n: counts.append(n)
+        )
+    assert (tmp_path / "out/file").read_bytes() == data
+    assert len([count for count in counts if count]) > 3
 
 
 def test_what_broke_off_is_gone_on_from_at_the_byte(
