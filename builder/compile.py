@@ -85,7 +85,7 @@ def shell_command(job: Job, recipe: Recipe, out: Path, say: Callable[[str], None
     doing = _work(job, recipe, used, failed.absolute(), failed, say)
     cwd = doing.room.inside(doing.room.sources)
     environment = {**step_environment(doing), "TERM": os.environ.get("TERM", "dumb")}
-    return doing.room.command(["bash"], cwd=cwd, env=environment, shown=None, terminal=True)
+    return doing.room.command(["bash"], cwd=cwd, env=environment, shown=None)
 
 
 def _work(

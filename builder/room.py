@@ -86,10 +86,8 @@ class Room:
         cwd: str,
         env: Mapping[str, str],
         shown: Path | None,
-        terminal: bool = False,
     ) -> list[str]:
-        """The command line that runs a program in the room; it keeps our `terminal`, or has
-        none."""
+        """The command line that runs a program in the room."""
         settings = {"PATH": _PATH, "HOME": str(HOME), "LC_ALL": "C.UTF-8", "TZ": "UTC", **env}
         variables = [w for name, value in settings.items() for w in ("--setenv", name, value)]
         line = [
@@ -100,8 +98,9 @@ class Room:
             "--bind", str(self.work), str(HOME), "--chdir", cwd,
             # Each by name: “all” means a user namespace too, which root cannot have in a chroot.
             "--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
+            # No session of its own: `run` has made one, and its end is to reach all in the room,
+            # also what bubblewrap is just about to start.
             "--hostname", "build", "--die-with-parent", "--clearenv", *variables,
-            *([] if terminal else ["--new-session"]),
         ]  # fmt: skip
         if shown:
             line += ["--ro-bind", str(shown), SHOWN]

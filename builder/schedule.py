@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Literal
 
 from builder.job import Job, Result, Status
@@ -56,6 +57,13 @@ def follow(
                 executor.submit(work, job).add_done_callback(finished.put)
                 running += 1
         if running:
-            take(finished.get().result())
+            take(_next(finished).result())
             running -= 1
     return [results[job.id] for job in jobs]
+
+
+def _next(finished: SimpleQueue[Future[Result]]) -> Future[Result]:
+    # An interrupt that comes just before a wait is heard when that ends: so none is long.
+    while True:
+        with suppress(Empty):
+            return finished.get(timeout=0.5)
