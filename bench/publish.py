@@ -33,8 +33,9 @@ from repo_server import catalog, debs, rpms
 from repo_server.create import create
 from repo_server.intake import add
 from repo_server.package import Package
+from repo_server.pool import FolderPool
 from repo_server.publish import publish
-from repo_server.repository import Repository, changing, open_repository, pool_path
+from repo_server.repository import Repository, changing, open_repository
 
 SIZES = (2_000, 10_000, 50_000)
 ROUNDS = 5
@@ -85,7 +86,7 @@ def _fill(work: Path, size: int) -> Repository:
         for number in range(size):
             for package, target in ((_deb(work, number), SUITE), (_rpm(work, number), RPM_TARGET)):
                 path = work / package.family.value / _file(package.family, number)
-                place = pool_path(repository.pool, package.sha256)
+                place = FolderPool(repository.directory / "pool").path(package.sha256)
                 place.parent.mkdir(exist_ok=True)
                 os.link(path, place)
                 catalog.store(session, package)

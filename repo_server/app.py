@@ -24,6 +24,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.security import safe_join
 
+from opkg.errors import OpkgError
 from opkg.target import Family
 from repo_server import web
 from repo_server.api import create_api
@@ -31,6 +32,7 @@ from repo_server.downloads import Downloads, is_download
 from repo_server.metrics import metrics
 from repo_server.mirrors import mirror
 from repo_server.package import tree_path
+from repo_server.pool import url_of
 from repo_server.repository import TOPS, Repository
 
 _TYPES = {
@@ -136,6 +138,10 @@ def _file(repository: Repository, folder: Path, path: str) -> Response:
     # Named here, since a guess would call a list "encoded" and clients would unpack it.
     kind = content_type(path)
     max_age = _YEAR if _LASTING.fullmatch(path) else None
+    if elsewhere := _by_bucket(folder, path, kind):
+        if is_download(request.method, 200, request.headers):
+            current_app.config[DOWNLOADS].note(path)
+        return elsewhere
     if prefix := current_app.config[_ACCEL]:
         response = _by_nginx(repository, folder, path, prefix)
         response.mimetype = kind
@@ -147,6 +153,25 @@ def _file(repository: Repository, folder: Path, path: str) -> Response:
         current_app.config[DOWNLOADS].note(path)
     if response.cache_control.max_age:
         response.cache_control.immutable = True
+    return response
+
+
+def _by_bucket(folder: Path, path: str, kind: str) -> Response | None:
+    """Send a client to the bucket that has the file, if one has."""
+    place = safe_join(str(folder), path)
+    url = place and url_of(Path(place))
+    if not url:
+        return None
+    # Only here: its library takes its time.
+    from repo_server import pool_s3
+
+    try:
+        name = PurePosixPath(path).name
+        address = pool_s3.address(url, request.method, name=name, kind=kind)
+    except OpkgError as error:
+        abort(503, error.message)
+    response = Response(status=302, headers={"Location": address})
+    response.cache_control.no_store = True
     return response
 
 

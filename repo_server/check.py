@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import lzma
 import zlib
 from dataclasses import dataclass, field
@@ -20,8 +21,10 @@ from opkg import index
 from opkg.document import decode
 from opkg.errors import OpkgError
 from opkg.files import sha256_bytes, sha256_file
+from repo_server.draft import Digest, measure
 from repo_server.forms import unpack
 from repo_server.openpgp import Verifier, verifier
+from repo_server.pool import url_of
 from repo_server.publish import OPENPGP_KEY, TUF_ROOT
 from repo_server.repository import CURRENT
 
@@ -95,9 +98,10 @@ class _Reader:
     def expect_file(self, path: Path, size: int, sha256: str) -> bool:
         """Whether a file is what the metadata say; where not, that is a fault."""
         self.seen.add(path)
-        if not path.is_file():
+        found = _measure(path)
+        if found is None:
             self.fault(path, "is not there")
-        elif path.stat().st_size != size or sha256_file(path) != sha256:
+        elif found != Digest(size=size, sha256=sha256):
             self.fault(path, "is not the file that the metadata name")
         else:
             return True
@@ -113,6 +117,20 @@ class _Reader:
         """Count it a fault where the time of validity is over."""
         if end <= self.now:
             self.fault(path, f"was valid until {end.isoformat()}: publish again")
+
+
+def _measure(path: Path) -> Digest | None:
+    """The digest of a file, wherever that is. Raises OpkgError where that cannot be asked."""
+    if path.is_file():
+        return Digest(size=path.stat().st_size, sha256=sha256_file(path))
+    if url := url_of(path):
+        # Only here: their library takes its time.
+        from opkg.bucket import AbsentError
+        from repo_server import pool_s3
+
+        with contextlib.suppress(AbsentError):
+            return measure(pool_s3.parts(url))
+    return None
 
 
 def _check_suite(reader: _Reader, folder: Path) -> None:

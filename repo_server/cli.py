@@ -56,8 +56,12 @@ def cli() -> None:
 @click.option("--db", default="", metavar="URL", help="An empty database for the catalog, as "
               "postgresql://…; else it is a file.")  # fmt: skip
 @click.option("--contents", is_flag=True, help="Tell apt-file which package has which file.")
+@click.option("--pool", default="", metavar="s3://BUCKET/PREFIX", help="Keep the packages there; "
+              "else they are in DIR.")  # fmt: skip
 @JSON
-def init(directory: Path, origin: str, url: str, db: str, contents: bool, as_json: bool) -> None:
+def init(
+    directory: Path, origin: str, url: str, db: str, contents: bool, pool: str, as_json: bool
+) -> None:
     """Make a repository with keys of its own.
 
     DIR must be empty or not there yet. Prints the two fingerprints that clients compare: that of
@@ -66,7 +70,7 @@ def init(directory: Path, origin: str, url: str, db: str, contents: bool, as_jso
     # Here and below, since `add` and `publish` need not load TUF's library.
     from repo_server.create import create
 
-    created = create(directory, origin, say, url=url, database=db, contents=contents)
+    created = create(directory, origin, say, url=url, database=db, contents=contents, pool=pool)
     if as_json:
         print_json(created)
         return

@@ -35,11 +35,13 @@ def create(
     url: str = "",
     database: str = "",
     contents: bool = False,
+    pool: str = "",
     now: datetime | None = None,
 ) -> Created:
     """Make a repository in `directory`, which must be empty or not there, with its tree at `url`,
     if that is known, and its catalog in the empty `database`, a URL, else in a file; with
-    `contents`, apt's archives tell which package has which file. Raises OpkgError."""
+    `contents`, apt's archives tell which package has which file. Packages are kept at `pool`, an
+    empty place in a bucket as s3://BUCKET/PREFIX, else in a folder. Raises OpkgError."""
     if not origin.isprintable() or not origin.strip():
         raise OpkgError("the origin must be one printable line", hint="for example: OSCAR")
     if url and not re.fullmatch(r"https?://[!-~]+", url):
@@ -49,8 +51,12 @@ def create(
         raise OpkgError(
             f"this is {what}", where=str(directory), hint="name a folder that is not there yet"
         )
+    if pool:
+        _check_pool(pool)
     directory.mkdir(parents=True, exist_ok=True)
-    settings = Settings(origin=origin, openpgp=(), url=url, database=database, contents=contents)
+    settings = Settings(
+        origin=origin, openpgp=(), url=url, database=database, contents=contents, pool=pool
+    )
     try:
         date = (now or datetime.now(UTC)).replace(microsecond=0)
         return _fill(directory, settings, progress, date)
@@ -63,6 +69,21 @@ def create(
         raise
 
 
+def _check_pool(url: str) -> None:
+    """Refuse a pool that cannot be used, or that is another's: `gc` removes what it does not
+    know."""
+    if not re.fullmatch(r"s3://[!-.0-~]+(/[!-.0-~]+)*/?", url):
+        raise OpkgError(f"“{url}” is no place for a pool", hint="for example s3://packages/oscar")
+    from repo_server.pool_s3 import BucketPool
+
+    if BucketPool(url).is_used():
+        raise OpkgError(
+            "there are objects here already",
+            where=url,
+            hint="name an empty bucket, or a prefix that is not there yet",
+        )
+
+
 def _fill(directory: Path, settings: Settings, progress: Progress, now: datetime) -> Created:
     repository = Repository(directory=directory, origin=settings.origin, fingerprints=())
     progress("making keys …")
@@ -70,7 +91,6 @@ def _fill(directory: Path, settings: Settings, progress: Progress, now: datetime
     fingerprint = openpgp.generate(repository.keys.folder, owner(repository), now)
     root = trust.create(repository.trust, now)
     repository.generation(1).parent.mkdir(parents=True)
-    repository.pool.mkdir()
     write_settings(directory, replace(settings, openpgp=(fingerprint,)))
     with catalog.opened(directory, fresh=True):
         pass

@@ -14,8 +14,9 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
+from repo_server.disk import flush_all
 from repo_server.openpgp import Keyring
-from repo_server.repository import Repository, pool_path
+from repo_server.repository import Repository
 
 # Parts of lists that are taken together: some megabytes.
 _BATCH = 16
@@ -116,17 +117,10 @@ class Draft:
     def share_package(self, path: str, sha256: str) -> None:
         """Put a package of the pool into those folders, in the place of what a publication that
         was killed may have left there by that name."""
-        place, pooled = self.repository.packages / path, pool_path(self.repository.pool, sha256)
+        place = self.repository.packages / path
         if place.parent not in self.filled:
             place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(pooled, place)
-        except FileExistsError:
-            if not place.samefile(pooled):
-                fresh = place.with_name(f".{place.name}")
-                fresh.unlink(missing_ok=True)
-                os.link(pooled, fresh)
-                fresh.replace(place)
+        self.repository.pool.show(sha256, place)
         self.filled.add(place.parent)
 
     def take_over(self, folder: str, lasting: Iterable[str]) -> None:
@@ -161,18 +155,3 @@ def _date_after(path: Path, old: Path) -> None:
         second = int(old.stat().st_mtime)
         if int(path.stat().st_mtime) <= second:
             os.utime(path, (second + 1, second + 1))
-
-
-def flush_all(paths: Iterable[Path]) -> None:
-    """Put files, or folders' names, on the disk."""
-    # At once, so that the file system may write them at once: it is several times as fast.
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(_flush, paths))
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

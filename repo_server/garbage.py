@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import rpm_rs
@@ -20,6 +18,7 @@ from opkg.version import Version
 from repo_server import catalog, history, uploads
 from repo_server.channels import needing, take_away
 from repo_server.package import tree_path
+from repo_server.pool import files_in
 from repo_server.publish import publish_within
 from repo_server.repository import Progress, Repository, changing
 from repo_server.tables import (
@@ -138,8 +137,8 @@ def _forget(session: Session, oldest: int) -> None:
 
 
 def _sweep(repository: Repository, session: Session) -> tuple[int, int]:
-    """Remove the packages that the catalog does not know from the disk, and return how many files
-    and bytes that frees."""
+    """Remove the packages that the catalog does not know, and return how many files and bytes that
+    frees in the pool."""
     placed = select(Placement.channel, Placement.target, Content.family)
     placed = placed.select_from(Placement).join(Content)
     shown = {
@@ -150,21 +149,11 @@ def _sweep(repository: Repository, session: Session) -> tuple[int, int]:
         )
         for channel, target, family, path in session.execute(query)
     }
-    for path in _files(repository.packages):
+    for path in files_in(repository.packages):
         if str(path.relative_to(repository.packages)) not in shown:
             path.unlink()
     known = {
         *session.scalars(select(Content.sha256)),
         *session.scalars(select(CompanionFile.sha256)),
     }
-    files = freed = 0
-    for path in _files(repository.pool):
-        if path.name not in known:
-            files, freed = files + 1, freed + path.stat().st_size
-            path.unlink()
-    return files, freed
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for top, _, names in os.walk(folder):
-        yield from (Path(top, name) for name in names)
+    return repository.pool.sweep(known)

@@ -11,12 +11,10 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from opkg.errors import IntegrityError, OpkgError
-from opkg.files import sha256_file
 from opkg.manifest import Artifact, SourceFile
 from opkg.target import Family, Target, known_targets
 from repo_server import catalog, debs, rpms, signers, sources
 from repo_server.batch import Batch, Item, read_batch
-from repo_server.draft import flush_all
 from repo_server.package import Companion, Package, target_of
 from repo_server.repository import (
     Progress,
@@ -24,7 +22,6 @@ from repo_server.repository import (
     changing,
     check_channel,
     is_full,
-    pool_path,
 )
 
 _CHUNK = 1 << 20
@@ -252,18 +249,9 @@ def _offer(session: Session, channel: str, batch: Batch, packages: Mapping[Path,
 
 
 def _fill_pool(repository: Repository, folder: Path, packages: Iterable[Package]) -> None:
-    """Move the staged packages into the pool, and on the disk, before the catalog names them."""
-    placed: set[Path] = set()
+    """Move the staged packages into the pool, to stay, before the catalog names them."""
+    files: dict[str, Path] = {}
     for package in packages:
-        files = {file.sha256: file.sha256 for file in package.companions}
-        for staged, sha256 in {package.source_sha256: package.sha256, **files}.items():
-            copy, place = folder / staged, pool_path(repository.pool, sha256)
-            if not copy.exists():
-                continue
-            # As it is where another source package has the same: the tree has links to that one.
-            if not place.exists() or sha256_file(place) != sha256:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                copy.chmod(0o444)
-                copy.rename(place)
-                placed |= {place, place.parent, repository.pool}
-    flush_all(placed)
+        files |= {file.sha256: folder / file.sha256 for file in package.companions}
+        files[package.sha256] = folder / package.source_sha256
+    repository.pool.put({sha256: path for sha256, path in files.items() if path.exists()})

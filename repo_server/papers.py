@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from tempfile import NamedTemporaryFile
 
 import nh3
 import rpm_rs
@@ -21,6 +22,8 @@ from debian.arfile import ArError
 from debian.debfile import DebFile
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
+
+from repo_server.pool import url_of
 
 # Of what is looked at: a package with documents is small.
 _PACKAGE = 8 << 20
@@ -55,7 +58,22 @@ class Papers:
 @lru_cache(maxsize=256)
 def read(path: Path, package: str, sha256: str) -> Papers:  # noqa: ARG001 (sha256: the cache's key)
     """The documents in `path`, a published file of `package` with that digest; none where it cannot
-    be read: a page does without."""
+    be read: a page does without. Raises OpkgError where it is in a bucket, and that fails."""
+    url = url_of(path)
+    if not url:
+        return _read(path, package)
+    from repo_server import pool_s3
+
+    with NamedTemporaryFile(suffix=path.suffix) as copy:
+        for part in pool_s3.parts(url):
+            copy.write(part)
+            if copy.tell() > _PACKAGE:
+                return Papers()
+        copy.flush()
+        return _read(Path(copy.name), package)
+
+
+def _read(path: Path, package: str) -> Papers:
     try:
         if path.stat().st_size > _PACKAGE:
             return Papers()

@@ -21,7 +21,8 @@ from sqlalchemy.orm import Session
 from opkg.files import point
 from opkg.target import Family, Target, known_targets
 from repo_server import chunks, debs, history, opds, oscar, rpms
-from repo_server.draft import Draft, flush_all
+from repo_server.disk import flush_all
+from repo_server.draft import Draft
 from repo_server.package import PACKAGES, SOURCE, tree_path
 from repo_server.repository import CURRENT, ROOT_FILE, TOPS, Progress, Repository, changing
 from repo_server.stock import Changes, take_changes

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
@@ -22,6 +23,7 @@ from opkg.errors import OpkgError
 from opkg.files import locked
 from repo_server import catalog, database, history
 from repo_server.openpgp import Keyring
+from repo_server.pool import FolderPool, Pool
 from repo_server.settings import read_settings
 
 LIVE = "live"
@@ -46,7 +48,8 @@ class FullDiskError(OpkgError):
 class Repository:
     """A repository's folder and its settings; `fingerprints` are those of its OpenPGP keys, the
     newest last; `url` is the address of its tree, if it knows that; `mirrors` are those of
-    copies of it; with `contents`, apt's archives tell which package has which file."""
+    copies of it; with `contents`, apt's archives tell which package has which file. `bucket` is
+    the s3:// URL that its packages are at, where that is no folder."""
 
     directory: Path
     origin: str
@@ -54,6 +57,7 @@ class Repository:
     url: str = ""
     mirrors: tuple[str, ...] = ()
     contents: bool = False
+    bucket: str = ""
 
     @property
     def private(self) -> Path:
@@ -75,10 +79,15 @@ class Repository:
         """Maintainers' keys, a folder for each channel that has a list of them."""
         return self.directory / "signers"
 
-    @property
-    def pool(self) -> Path:
-        """Every package once, as `<ab>/<sha256>`."""
-        return self.directory / "pool"
+    @cached_property
+    def pool(self) -> Pool:
+        """Every package once."""
+        if self.bucket:
+            # Only here: its library takes its time.
+            from repo_server.pool_s3 import BucketPool
+
+            return BucketPool(self.bucket)
+        return FolderPool(self.directory / "pool")
 
     @property
     def staging(self) -> Path:
@@ -111,11 +120,6 @@ class Repository:
             return 0
 
 
-def pool_path(pool: Path, sha256: str) -> Path:
-    """Where the pool keeps the file of a digest."""
-    return pool / sha256[:2] / sha256
-
-
 def open_repository(directory: Path) -> Repository:
     """The repository in `directory`. Raises OpkgError where there is none."""
     settings = read_settings(directory)
@@ -126,6 +130,7 @@ def open_repository(directory: Path) -> Repository:
         url=settings.url,
         mirrors=settings.mirrors,
         contents=settings.contents,
+        bucket=settings.pool,
     )
 
 

@@ -18,8 +18,9 @@ SETTINGS = "opkg-repo.toml"
 class Settings:
     """Who publishes; the fingerprints of the OpenPGP keys, the newest last; the address of the
     tree, if the repository knows it; and the catalog's database, a postgresql:// URL, or nothing
-    for a file beside the settings; the addresses of copies of the tree; and whether apt's archives
-    tell which package has which file."""
+    for a file beside the settings; the addresses of copies of the tree; whether apt's archives
+    tell which package has which file; and where the packages are, an s3:// URL, or nothing for a
+    folder beside the settings."""
 
     origin: str
     openpgp: tuple[str, ...]
@@ -27,6 +28,7 @@ class Settings:
     database: str = ""
     mirrors: tuple[str, ...] = ()
     contents: bool = False
+    pool: str = ""
 
 
 def read_settings(directory: Path) -> Settings:

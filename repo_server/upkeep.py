@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from opkg.files import sha256_file
 from repo_server import catalog, openpgp, trust
 from repo_server.check import Report, check
 from repo_server.package import tree_path
@@ -23,7 +20,6 @@ from repo_server.repository import (
     Repository,
     changing,
     owner,
-    pool_path,
 )
 from repo_server.settings import read_settings, write_settings
 from repo_server.tables import Generation, Placement
@@ -89,24 +85,10 @@ def repair(repository: Repository, progress: Progress) -> Report:
             files |= {file.path: file.sha256 for file in catalog.companions(session, row.sha256)}
             for name, sha256 in files.items():
                 path = tree_path(content.family, row.channel, row.target, name)
-                pooled, shown = pool_path(repository.pool, sha256), repository.packages / path
                 if row.since is not None:
-                    _mend(pooled, shown, sha256)
-                    _mend(shown, pooled, sha256)
+                    repository.pool.mend(sha256, repository.packages / path)
         publish_within(repository, session, progress, renewing=True)
     return check(repository.live)
-
-
-def _mend(good: Path, bad: Path, sha256: str) -> None:
-    """Link a file that is whole to where it should be, if it is not there or other."""
-    if not good.exists() or (bad.exists() and bad.samefile(good)):
-        return
-    if sha256_file(good) == sha256:
-        bad.parent.mkdir(parents=True, exist_ok=True)
-        fresh = bad.with_name(f".{bad.name}")
-        fresh.unlink(missing_ok=True)
-        os.link(good, fresh)
-        fresh.replace(bad)
 
 
 def rotate_tuf(repository: Repository, progress: Progress) -> tuple[int, Published]:

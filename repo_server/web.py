@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
 from flask import Blueprint, Response, abort, render_template, request
@@ -82,7 +83,8 @@ def _add_packages(blueprint: Blueprint, repository: Repository) -> None:
         read = papers.Papers()
         for artifact in found.documented[:1]:
             path = repository.current / artifact.file
-            read = papers.read(path, artifact.name, artifact.sha256)
+            with suppress(OpkgError):
+                read = papers.read(path, artifact.name, artifact.sha256)
         drawn = picture.draw(name, found.latest.opkg.relations, found.needed_by, found.known)
         offers = [offer for _, of_target in found.offers for offer in of_target]
         names = {artifact.name for offer in offers for artifact in offer.artifacts}

@@ -17,7 +17,7 @@ from opkg.errors import IntegrityError, OpkgError
 from opkg.files import locked, point
 from opkg.index import Index
 from opkg.target import known_targets
-from repo_server.draft import flush_all
+from repo_server.disk import flush_all
 from repo_server.mirrors.apt import Archive, read_archive
 from repo_server.mirrors.feed import feed
 from repo_server.mirrors.fetch import Store, Upstream, Wanted

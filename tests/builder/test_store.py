@@ -5,16 +5,12 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
 
+from tests.buckets import bucket_service
 from tests.builder.conftest import Write, opkgc, results
 
 pytestmark = pytest.mark.slow
@@ -24,28 +20,9 @@ DEB = "debian-12-x86_64"
 
 @pytest.fixture(scope="module")
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A bucket of an S3 service on loopback, which the environment leads to."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    log = (tmp_path_factory.mktemp("s3") / "log").open("w")
-    argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with pytest.MonkeyPatch.context() as patch, subprocess.Popen(argv, stderr=log) as server:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        try:
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                except OSError:
-                    assert server.poll() is None
-                    time.sleep(0.05)
-            boto3.client("s3").create_bucket(Bucket="artifacts")
-            yield "s3://artifacts/of/us"
-        finally:
-            server.kill()
+    """A place in a bucket."""
+    with bucket_service("artifacts", tmp_path_factory.mktemp("s3") / "log"):
+        yield "s3://artifacts/of/us"
 
 
 @pytest.fixture
