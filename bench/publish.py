@@ -54,25 +54,27 @@ def main() -> None:
 
 
 def _measure(work: Path, size: int) -> None:
-    _make_packages(work, size + 2 * ROUNDS + 1)
+    _make_packages(work, size + 3 * ROUNDS + 1)
     print(f"\n{size:,} debs and {size:,} RPMs, and one more of each:", flush=True)
     repository = _fill(work, size)
     inside = _best(lambda number: _one_more(repository, work, size + number))
     command = _best(lambda number: _command(repository, work, size + ROUNDS + number))
-    memory = _memory(repository, work, size + 2 * ROUNDS)
+    alone = _best(lambda number: _one_deb(repository, work, size + 2 * ROUNDS + number))
+    memory = _memory(repository, work, size + 3 * ROUNDS)
     print(f"opkg-repo, in process         {inside:7.3f} s for both")
+    print(f"                              {alone:7.3f} s for the deb")
     print(f"opkg-repo add, then publish   {command:7.3f} s for both, as two commands,")
     print(f"                              {memory} MB at most")
     with _signer(work, repository) as environment:
         peers = {
-            "createrepo_c --update, gpg": (_createrepo, "for the RPM"),
-            "reprepro includedeb": (_reprepro, "for the deb"),
-            "aptly add, publish update": (_aptly, "for the deb"),
+            "createrepo_c --update, gpg": (_createrepo, "the RPM", inside, "both"),
+            "reprepro includedeb": (_reprepro, "the deb", alone, "that"),
+            "aptly add, publish update": (_aptly, "the deb", alone, "that"),
         }
-        for name, (peer, what) in peers.items():
+        for name, (peer, what, ours, whole) in peers.items():
             taken = peer(work, size, environment)
-            print(f"{name:<29} {taken:7.3f} s {what}: {taken / inside:.1f} times ours for both, "
-                  f"{taken / command:.1f} times our commands", flush=True)  # fmt: skip
+            print(f"{name:<29} {taken:7.3f} s for {what}: {taken / ours:.1f} times ours for "
+                  f"{whole}, {taken / command:.1f} times our commands", flush=True)  # fmt: skip
 
 
 # Ours
@@ -87,7 +89,7 @@ def _fill(work: Path, size: int) -> Repository:
             for package, target in ((_deb(work, number), SUITE), (_rpm(work, number), RPM_TARGET)):
                 path = work / package.family.value / _file(package.family, number)
                 place = FolderPool(repository.directory / "pool").path(package.sha256)
-                place.parent.mkdir(exist_ok=True)
+                place.parent.mkdir(parents=True, exist_ok=True)
                 os.link(path, place)
                 catalog.store(session, package)
                 catalog.place(session, package, "bench", table.find(target))
@@ -99,6 +101,12 @@ def _fill(work: Path, size: int) -> Repository:
 
 def _one_more(repository: Repository, work: Path, number: int) -> None:
     add(repository, "bench", _both(work, number), None, lambda _: None)
+    publish(repository, lambda _: None)
+
+
+def _one_deb(repository: Repository, work: Path, number: int) -> None:
+    deb = work / Family.DEB.value / _file(Family.DEB, number)
+    add(repository, "bench", [deb], None, lambda _: None)
     publish(repository, lambda _: None)
 
 
