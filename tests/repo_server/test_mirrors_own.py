@@ -16,10 +16,12 @@ from opkg.run import run
 from tests.programs import forked
 from tests.repo_server.clients import (
     SERVER,
+    add_published,
     any_web_server,
     apt_client,
     dnf_client,
     fetch_index,
+    spoil,
     updater,
 )
 from tests.repo_server.conftest import DEB_TARGET, Repo
@@ -83,6 +85,32 @@ def test_a_mirror_follows_publications(mirrors, make_repo, debs, tmp_path, offer
         with any_web_server(mirrors.shown) as copy:
             index = fetch_index(updater(tmp_path / "tuf", first.live, f"{copy}/"))
         assert {one.opkg.version for one in index.offers} == {"1.0-1", "1.1-1"}
+
+
+def test_clients_go_on_with_a_copy_whose_update_failed(
+    mirrors, make_repo, debs, rpms, tmp_path, offer
+):
+    first = make_repo()
+    add_published(first, debs.manifest, rpms.manifest)
+    with first.served() as url:
+        add(mirrors, url, first)
+        mirrors.sync()
+        add_published(first, offer(tmp_path, "1.1-1"))
+        damaged = f"deb/testing/pool/*/*/{SERVER}_1.1-1*.deb"
+        spoil(first.live, damaged)
+        mirrors.sync(status=1)
+        assert mirrors.health()["complete"] is False
+        with mirrors.repo.served() as copy:
+            check_by_clients(mirrors.shown, f"{copy}mirror/other/", tmp_path / "before")
+        spoil(first.live, damaged)
+        mirrors.sync()
+        with mirrors.repo.served() as copy:
+            check_by_clients(mirrors.shown, f"{copy}mirror/other/", tmp_path / "after")
+    names = [
+        [path.name for path in (tmp_path / when / "apt").glob("*.deb")]
+        for when in ("before", "after")
+    ]
+    assert names == [[f"{SERVER}_{version}~deb12_all.deb"] for version in ("1.0-1", "1.1-1")]
 
 
 def test_another_root_does_not_vouch(mirrors, upstream, make_repo, tmp_path):
