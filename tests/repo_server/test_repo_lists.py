@@ -83,7 +83,7 @@ def many(repo, count: int, *, first: int = 0) -> None:
             catalog.store(session, package)
             catalog.place(session, package, "testing", target)
             pooled = repo.directory / "pool" / digest[:2] / digest
-            pooled.parent.mkdir(exist_ok=True)
+            pooled.parent.mkdir(parents=True, exist_ok=True)
             pooled.touch()
         session.commit()
 
