@@ -187,5 +187,7 @@ def source_text(source: PackageSource) -> str:
     keys = "\n".join(f" {line}" if line.strip() else " ." for line in lines)
     return (
         f"Types: deb\nURIs: {source.url}\nSuites: {source.suite}\n"
+        # Whatever the root's own settings let pass.
+        "Check-Date: yes\nCheck-Valid-Until: yes\nAllow-Insecure: no\n"
         f"Components: {source.component}\nSigned-By:\n{keys}\n"
     )

@@ -9,12 +9,15 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from repo_server.publish import publish
+from repo_server.repository import open_repository
 from tests.opd.conftest import Opd, Repository, copy_tree, program, serve_files
 from tests.opd.test_trust import lasting
 from tests.trees import Picture, changes, picture
@@ -84,6 +87,16 @@ def signed_by_another(own: Repository, folder: Path) -> None:
         shutil.copytree(other / "live" / path, own.live / path)
 
 
+def from_last_month(own: Repository, folder: Path) -> None:
+    """Put apt's metadata in place as the same repository signed them when they were valid for time
+    that is over. OPD's own stay those of today; RPM's know no such time."""
+    old = own.copy(folder / "old")
+    past = datetime.now(UTC) - timedelta(days=30)
+    publish(open_repository(old.root), lambda _: None, now=past)
+    shutil.rmtree(own.live / "deb/stable")
+    shutil.copytree(old.live / "deb/stable", own.live / "deb/stable")
+
+
 def fill(place: Path, spare: int) -> None:
     """Leave so many bytes on a disk."""
     filler = place / "filler"
@@ -113,6 +126,9 @@ def test_what_fails_on_the_way_changes_nothing(
     with trusting(cluster, own, BreaksOff):
         places.refuses()
     with trusting(cluster, own):
+        from_last_month(own, tmp_path)
+        Places(cluster, roots).refuses()
+        assert "expired" in cluster.run("install", "alpha", "--headnode", status=1).err
         signed_by_another(own, tmp_path)
         places.refuses()
 
