@@ -40,7 +40,9 @@ KINDS = ("greet", "tally", "colours", "chime", *LIBRARY)
 BUILDING = (
     "rpm", "file", "gcc", "g++", "make", "patch", "debugedit", "elfutils", "autoconf", "automake",
     "libtool", "cmake", "meson", "ninja-build", "python3-pip", "python3-setuptools",
-    "python3-wheel", "kmod", "linux-headers-amd64",
+    "python3-wheel", "kmod", "linux-headers-cloud-amd64",
+    # What a node of it boots.
+    "dracut", "iproute2", "linux-image-cloud-amd64", "systemd-sysv", "zstd",
 )  # fmt: skip
 # The stand-in's rpm is Debian's, which would look into its user's home.
 RPM = ("rpm", "--dbpath", "/var/lib/rpm")

@@ -100,8 +100,9 @@ def built(suite: str = "bookworm") -> Built:
     )
 
 
-def with_own_kernel(plain: Built) -> Built:
-    """The same with what the recipe makes when its kernel is to be built from source."""
+def with_own_kernel(plain: Built, more: str = "") -> Built:
+    """The same with what the recipe makes when its kernel is to be built from source, and `more` is
+    in its configuration."""
     opkg = SOURCE.parent
 
     def make(path: Path) -> None:
@@ -111,6 +112,8 @@ def with_own_kernel(plain: Built) -> Built:
         text = recipe.read_text()
         recipe.write_text(text.replace('KERNEL_FROM = "distribution"', 'KERNEL_FROM = "source"'))
         assert recipe.read_text() != text
+        with (work / "kerrighed/src/kernel/config").open("a") as config:
+            config.write(more)
         done = forked("builder", "build", recipe.parent, "-t", "debian-12", "--root", "chroot",
                       "-o", work / "out")  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -126,7 +129,8 @@ def with_own_kernel(plain: Built) -> Built:
         for path in sorted([opkg / name, *(opkg / name).rglob("*")])
         if path.is_file()
     }
-    made = cached("kerrighed-kernel", [files, plain.root.name], make, max_age=timedelta(days=90))
+    inputs = [files, more, plain.root.name]
+    made = cached("kerrighed-kernel", inputs, make, max_age=timedelta(days=90))
     release = kernel_of(made)
     module = made / f"usr/lib/modules/{release}/updates/kerrighed.ko"
     return replace(plain, system=made, release=release, module=module, tools=made)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The whole way: packages from a repository, installed by OPD into a headnode and an image, and two
-nodes that boot that image from memory and are a cluster."""
+"""The whole way: packages from a repository, installed by OPD into a headnode and images, and two
+nodes that boot these from memory and are a cluster: one of each family of distributions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.builder.test_roots import BUILDING
 from tests.kerrighed.building import SOURCE
 from tests.kerrighed.guests import APPEND, Boot, Guest, guest, join, keep_consoles, wire
 from tests.lab.roots import MACHINE, debian_root, overlay, unpacked
+from tests.lab.standin import KEY_FILE, standin_repository
 from tests.opd.conftest import Opd, program, serve
 from tests.opkg_specs.running import SPECS
 
@@ -21,10 +23,12 @@ pytestmark = pytest.mark.slow
 
 # The kernel for guests has a tenth of the modules; that for all machines is built for in test_opkg.
 HEADERS = "linux-headers-cloud-amd64"
-IMAGE = (
-    "initramfs-tools", "iproute2", "kmod", "linux-image-cloud-amd64", "python3", "systemd-sysv",
-    "zstd",
-)  # fmt: skip
+KERNEL = ("kmod", "linux-image-cloud-amd64", "python3", "systemd-sysv", "zstd")
+# Of each target, what its image has besides.
+PACKAGES = {
+    "debian-12": ("initramfs-tools", "iproute2"),
+    "demo-rpm-9": ("dracut", "iproute"),
+}
 # A console that obeys, line by line, as that of the small guests does.
 CONSOLE = """
 cat > /usr/local/sbin/obey <<'END'
@@ -49,10 +53,23 @@ TTYPath=/dev/ttyS0
 WantedBy=multi-user.target
 END
 systemctl enable obey.service systemd-networkd.service
-systemctl mask serial-getty@ttyS0.service
+systemctl mask serial-getty@ttyS0.service chrony-wait.service
 """
 NODES = {"node1": "52:54:00:00:00:01", "node2": "52:54:00:00:00:02"}
+# Of which target each node's image is.
+Images = tuple[str, str]
 BOTH = "1:online\n2:online"
+
+
+@pytest.fixture(autouse=True)
+def targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The RPM stand-in has its mirror."""
+    standin, table = standin_repository(BUILDING), tmp_path / "targets.toml"
+    table.write_text(
+        f'[distributions.demo-rpm-9]\nmirrors = [{{ name = "demo", url = "{standin.as_uri()}", '
+        f'key = "{(standin / KEY_FILE).as_uri()}" }}]\n'
+    )
+    monkeypatch.setenv("OPKG_TARGETS", str(table))
 
 
 @pytest.fixture
@@ -64,11 +81,12 @@ def address(tmp_path: Path) -> Iterator[tuple[str, str]]:
     text = recipe.read_text()
     recipe.write_text(text.replace('"gcc", "make",', f'"gcc", "make", "{HEADERS}",', 1))
     opkgs = [source, SPECS / "kernel-picker", SPECS / "base"]
-    program("builder", "build", *opkgs, "-t", "debian-12", "--no-lint", "-o", tmp_path / "out")
+    wanted = [word for target in PACKAGES for word in ("-t", target)]
+    program("builder", "build", *opkgs, *wanted, "--no-lint", "-o", tmp_path / "out")
     repository = tmp_path / "repository"
     keys = dict(line.split() for line in program("repo_server", "init", repository).splitlines())
-    manifest = tmp_path / "out/debian-12-x86_64/manifest.json"
-    program("repo_server", "add", repository, "--channel", "stable", manifest)
+    manifests = sorted((tmp_path / "out").glob("*/manifest.json"))
+    program("repo_server", "add", repository, "--channel", "stable", *manifests)
     program("repo_server", "publish", repository)
     with serve(repository) as url:
         yield url, keys["root"]
@@ -81,7 +99,7 @@ def opd(tmp_path: Path) -> Iterator[Opd]:
         yield Opd(tmp_path / "state", headnode, own)
 
 
-def boots(opd: Opd, served: Path) -> dict[str, Boot]:
+def boots(served: Path) -> dict[str, Boot]:
     """What the nodes start, as PXELINUX would read it."""
     found = {}
     for name, mac in NODES.items():
@@ -96,31 +114,45 @@ def boots(opd: Opd, served: Path) -> dict[str, Boot]:
     return found
 
 
-def prepare(opd: Opd, url: str, root_key: str, tmp_path: Path) -> dict[str, Boot]:
-    """Install a headnode and an image, all through OPD, and export the image for its nodes."""
-    packages = tmp_path / "packages"
-    packages.write_text("\n".join(IMAGE))
+def prepare(opd: Opd, images: Images, url: str, root_key: str, tmp_path: Path) -> dict[str, Boot]:
+    """Install a headnode and images, all through OPD, and export the images for their nodes."""
     opd.run("repo", "add", url, "--root-key", root_key)
-    opd.run("image", "create", "compute", "-t", "debian-12", "--packages", packages)
+    for target in dict.fromkeys(images):
+        packages = tmp_path / "packages"
+        packages.write_text("\n".join([*KERNEL, *PACKAGES[target]]))
+        opd.run("image", "create", target, "-t", target, "--packages", packages)
     opd.run("install", "kerrighed")
-    rows = [f"{name},{mac},10.9.0.{n},compute" for n, (name, mac) in enumerate(NODES.items(), 1)]
+    rows = [
+        f"{name},{mac},10.9.0.{number},{image}"
+        for number, ((name, mac), image) in enumerate(zip(NODES.items(), images, strict=True), 1)
+    ]
     (tmp_path / "nodes.csv").write_text("\n".join(["name,mac,ip,image", *rows, ""]))
     opd.run("node", "import", tmp_path / "nodes.csv")
-    known = (opd.image("compute") / "etc/kerrighed_nodes").read_text()
-    assert known == "session=1\nnbmin=2\nnode1:1\nnode2:2\n"
     assert "nothing is due" in opd.run("deploy").err
-    own = (SOURCE.parent / "testing/test_root").read_text()
-    console = f"{CONSOLE}cat > /usr/local/sbin/test_root <<'END'\n{own}END\n"
-    opd.run("image", "shell", "compute", "sh", "-euc", console)
-    opd.run("image", "kernel", "compute", "--append", APPEND)
-    opd.run("image", "export", "compute", tmp_path / "tftp", "--diskless")
-    return boots(opd, tmp_path / "tftp")
+    for image in dict.fromkeys(images):
+        known = (opd.image(image) / "etc/kerrighed_nodes").read_text()
+        assert known == "session=1\nnbmin=2\nnode1:1\nnode2:2\n"
+        own = (SOURCE.parent / "testing/test_root").read_text()
+        console = f"{CONSOLE}cat > /usr/local/sbin/test_root <<'END'\n{own}END\n"
+        opd.run("image", "shell", image, "sh", "-euc", console)
+        opd.run("image", "kernel", image, "--append", APPEND)
+        opd.run("image", "export", image, tmp_path / "tftp", "--diskless")
+    return boots(tmp_path / "tftp")
 
 
-def test_nodes_of_an_image_are_a_cluster(
-    address: tuple[str, str], opd: Opd, tmp_path: Path
+@pytest.mark.parametrize(
+    "images",
+    [
+        ("debian-12", "demo-rpm-9"),
+        pytest.param(("debian-12", "debian-12"), marks=pytest.mark.kernel),
+        pytest.param(("demo-rpm-9", "demo-rpm-9"), marks=pytest.mark.kernel),
+    ],
+    ids="-".join,
+)
+def test_nodes_of_images_are_a_cluster(
+    images: Images, address: tuple[str, str], opd: Opd, tmp_path: Path
 ) -> None:
-    boot = prepare(opd, *address, tmp_path)
+    boot = prepare(opd, images, *address, tmp_path)
     try:
         with wire() as cable, guest(boot["node1"], "node1", 1, cable, tmp_path) as one:
             join(cable, "node1", "node2")
