@@ -110,7 +110,9 @@ def with_own_kernel(plain: Built, more: str = "") -> Built:
         shutil.copytree(opkg, work / "kerrighed")
         recipe = work / "kerrighed/build.toml"
         text = recipe.read_text()
-        recipe.write_text(text.replace('KERNEL_FROM = "distribution"', 'KERNEL_FROM = "source"'))
+        # The variable alone; steps say the same of when they are taken.
+        was = '\nKERNEL_FROM = "distribution"'
+        recipe.write_text(text.replace(was, was.replace("distribution", "source")))
         assert recipe.read_text() != text
         with (work / "kerrighed/src/kernel/config").open("a") as config:
             config.write(more)
