@@ -59,7 +59,9 @@ def working(
     with stderr.status("starting …") as line:
 
         def show_last(text: str) -> None:
-            line.update(escape(text.strip()[: stderr.width - 4]))
+            # A command line is for the log: there, all of it can be read.
+            if not text.startswith("$ "):
+                line.update(escape(text.strip()[: stderr.width - 4]))
 
         with transaction(state, known, command, say=say, echo=show_last, undoes=undoes) as work:
             yield work
