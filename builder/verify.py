@@ -228,6 +228,8 @@ def _installed(
         )
         for manifest, at in ((old, folder), (new, place))
     )
+    if not after:
+        return  # it could not be built again
     for package in sorted(before.keys() | after.keys()):
         was, now = before.get(package, "not there"), after.get(package, "not there")
         if was != now:

@@ -120,6 +120,18 @@ def test_a_recipe_that_gives_something_else_each_time_is_found_out(
     assert "the directory does not hold" not in shown
 
 
+def test_what_cannot_be_built_again_is_told_without_what_was_installed(
+    opkg: Write, tmp_path: Path
+) -> None:
+    source, out = opkg(recipe=True), tmp_path / "out"
+    opkgc("build", source, *BOTH, "-o", out)
+    recipe = source / "build.toml"
+    recipe.write_text(recipe.read_text().replace("run = '''", "run = '''\nfalse"))
+    shown = verified(out, source, status=1)
+    assert shown.count("cannot be built again") == 2
+    assert "installed where it was built" not in shown
+
+
 def test_a_file_that_is_not_the_manifests_is_named(opkg: Write, tmp_path: Path) -> None:
     source, out = opkg(files=FILES), tmp_path / "out"
     opkgc("build", source, *BOTH, "-o", out)
