@@ -17,8 +17,8 @@ from tests.programs import forked
 SOURCE = Path(__file__).parents[2] / "kerrighed/src"
 # The kernel is here for the guests, and so that it fits the headers.
 PACKAGES = (
-    "busybox-static", "gcc", "kmod", "libc6-dev", "linux-headers-amd64", "linux-image-amd64",
-    "make", "pkg-config", "python3", "sparse",
+    "busybox-static", "dkms", "gcc", "kmod", "libc6-dev", "linux-headers-amd64",
+    "linux-image-amd64", "make", "pkg-config", "python3", "sparse",
 )  # fmt: skip
 
 

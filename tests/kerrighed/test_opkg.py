@@ -61,6 +61,27 @@ def test_debs_are_installed_and_used(debs: Path) -> None:
         assert "kerrighed" not in inside("sh", "-c", "cat /usr/lib/modules/*/modules.dep")
 
 
+@pytest.mark.parametrize("debs", ["debian-12"], indirect=True)
+def test_dkms_builds_the_module_for_each_kernel(debs: Path) -> None:
+    base = build_root()
+    release, newer = kernel_of(base), "99.0.0-1-amd64"
+    with overlay(base) as root:
+        inside = running(root, debs)
+        inside("dpkg", "--install", f"/mnt/{next(debs.glob('kerrighed-dkms_*.deb')).name}")
+        # A kernel comes, and its package calls what Debian's has in this folder.
+        inside("cp", "--archive", f"/lib/modules/{release}", f"/lib/modules/{newer}")
+        inside("rm", "--recursive", f"/lib/modules/{newer}/updates")
+        inside("sh", "-ec", f"/etc/kernel/postinst.d/dkms {newer} /boot/vmlinuz-{newer}")
+        for kernel in (release, newer):
+            assert "updates/dkms/kerrighed.ko" in inside(
+                "modprobe", "-S", kernel, "-D", "kerrighed"
+            )
+            assert inside("modinfo", "-k", kernel, "-F", "version", "kerrighed") == "3.1.0\n"
+        inside("dpkg", "--purge", "kerrighed-dkms")
+        assert not list(root.glob("usr/lib/modules/*/updates/dkms/kerrighed.ko*"))
+        assert inside("dkms", "status") == ""
+
+
 def test_rpms_are_installed_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = standin_repository(BUILDING)
     table = tmp_path / "targets.toml"
