@@ -131,8 +131,8 @@ def with_own_kernel(plain: Built, more: str = "") -> Built:
         for path in sorted([opkg / name, *(opkg / name).rglob("*")])
         if path.is_file()
     }
-    inputs = [files, more, plain.root.name]
-    made = cached("kerrighed-kernel", inputs, make, max_age=timedelta(days=90))
+    name = "kerrighed-kernel" + ("-configured" if more else "")
+    made = cached(name, [files, more, plain.root.name], make, max_age=timedelta(days=90))
     release = kernel_of(made)
     module = made / f"usr/lib/modules/{release}/updates/kerrighed.ko"
     return replace(plain, system=made, release=release, module=module, tools=made)
