@@ -167,6 +167,8 @@ def _install_packages(
         installer.refresh()
         steps = installer.plan(wanted) if keep else []
         if keep:
+            # An image that cannot be finished is as it was; what has no layer is looked at first.
+            installer.check_space(steps)
             keep_installed(work.kept(place), installer, steps, work.say)
         installer.install(wanted)
         keep_fetched(work.kept(place), installer, [(each.name, each.after) for each in steps])

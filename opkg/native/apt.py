@@ -24,6 +24,7 @@ _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
 _INST = re.compile(r"Inst (\S+)(?: \[(\S+)\])? \((\S+) ")
 _REMV = re.compile(r"(?:Remv|Purg) (\S+) \[(\S+)\]")
 _QUERY = "${Package}\t${Version}\t${db:Status-Status}\n"
+_SIZE = re.compile(r"^Installed-Size: (\d+)", re.MULTILINE)  # in KiB
 
 
 class Apt(Installer):
@@ -47,6 +48,15 @@ class Apt(Installer):
     def plan(self, packages: Sequence[Wanted]) -> list[Step]:
         words = [f"{p.name}={p.version}" if p.version else p.name for p in packages]
         return _steps(self._apt("install", "--simulate", "--no-remove", *words))
+
+    def _growth(self, steps: Sequence[Step]) -> int:
+        coming = [f"{step.name}={step.after}" for step in steps if step.after]
+        going = [step.name for step in steps if step.before]
+        query = ("dpkg-query", "-W", "-f", "Installed-Size: ${Installed-Size}\n")
+        new = _sizes(self._argv("apt-cache", "show", *coming)) if coming else []
+        old = _sizes(guest.inside(self.system.root, *query, *going)) if going else []
+        # Of the largest, too: its old files are there until all the new ones are.
+        return max(0, sum(new) - sum(old) + max(new, default=0))
 
     def plan_removal(self, names: Sequence[str]) -> list[Step]:
         gone = _steps(self._apt("purge", "--simulate", *names))
@@ -106,17 +116,7 @@ class Apt(Installer):
     def _apt(self, command: str, *words: str) -> str:
         """Run apt-get; what it printed."""
         self._write_sources()
-        proxies = {name: os.environ[name] for name in _PROXIES if name in os.environ}
-        argv = guest.inside(
-            self.system.root,
-            "apt-get",
-            *options(self._seen),
-            command,
-            "--yes",
-            *words,
-            env={**_ENV, **proxies, **self.env},
-            binds={guest.SESSION: self.session},
-        )
+        argv = self._argv("apt-get", command, "--yes", *words)
         self.say("$ " + shlex.join(argv))
         try:
             return run(argv, on_line=self.say).stdout
@@ -124,6 +124,18 @@ class Apt(Installer):
             error.message = f"apt-get {command} failed in {self.system.name}"
             error.hint = ""
             raise
+
+    def _argv(self, program: str, *words: str) -> list[str]:
+        """The command line of one of apt's programs, which knows the session and its sources."""
+        proxies = {name: os.environ[name] for name in _PROXIES if name in os.environ}
+        return guest.inside(
+            self.system.root,
+            program,
+            *options(self._seen),
+            *words,
+            env={**_ENV, **proxies, **self.env},
+            binds={guest.SESSION: self.session},
+        )
 
     def _write_sources(self) -> None:
         """The root's own sources, and those that are added."""
@@ -152,6 +164,11 @@ def _steps(output: str) -> list[Step]:
         elif match := _REMV.match(line):
             steps[match[1]] = Step(name=match[1], before=match[2], after="")
     return list(steps.values())
+
+
+def _sizes(argv: Sequence[str]) -> list[int]:
+    """The installed sizes that a program tells, in bytes."""
+    return [int(size) << 10 for size in _SIZE.findall(run(argv).stdout)]
 
 
 def packages(system: System) -> dict[str, Installed]:

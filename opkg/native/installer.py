@@ -3,13 +3,20 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opkg.native.system import System
+from rich.filesize import decimal
 
+from opkg.errors import OpkgError
+from opkg.native.system import System, within
+
+# What package managers' databases and histories take as they are written anew, and what triggers
+# write (caches of programs).
+_BESIDE = 16 << 20
 Say = Callable[[str], None]
 
 
@@ -86,6 +93,25 @@ class Installer(ABC):
     @abstractmethod
     def plan_removal(self, names: Sequence[str]) -> list[Step]:
         """What `remove` would do. Changes nothing."""
+
+    def check_space(self, steps: Sequence[Step]) -> None:
+        """Raise OpkgError where the disk has no room for steps."""
+        # Packages say how much they take, and not where; most of it is below /usr.
+        for folder, need in (("usr", self._growth(steps) + _BESIDE), ("var", _BESIDE)):
+            disk = os.statvfs(within(self.system.root, folder))
+            free = disk.f_bavail * disk.f_frsize
+            if free < need:
+                raise OpkgError(
+                    f"the disk of /{folder} has {decimal(free)} left, and this needs "
+                    f"{decimal(need)}; nothing was changed",
+                    where=self.system.name,
+                    hint="make room, then try again",
+                )
+
+    def _growth(self, steps: Sequence[Step]) -> int:  # noqa: ARG002 (for those that need it)
+        """How many bytes packages take more after steps, at most; 0 where the package manager
+        looks for that room by itself, as rpm does."""
+        return 0
 
     @abstractmethod
     def fetch_installed(self, names: Sequence[str]) -> None:

@@ -108,6 +108,13 @@ def fill(place: Path, spare: int) -> None:
         stream.truncate(max(0, filler.stat().st_size - spare))
 
 
+# Somebody else who writes to the same disk, at the worst time.
+FILL = """DPkg::Pre-Invoke {
+    "dd if=/dev/zero of=/filler bs=64k 2> /dev/null || truncate -s -40000 /filler";
+};
+"""
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "disk"
@@ -136,21 +143,43 @@ def test_what_fails_on_the_way_changes_nothing(
 def test_a_full_disk_is_told_and_what_broke_off_is_taken_up(
     alone: Opd, deb_image: Path, small_disk: Path
 ) -> None:
-    """The disk of the roots: images are what they were; in the headnode dpkg goes on later."""
+    """The disk of the roots: nothing is begun that it has no room for. Where it is filled while
+    packages are installed, images are what they were, and in the headnode dpkg goes on later."""
     copy_tree(deb_image, small_disk / "headnode")
     copy_tree(deb_image, small_disk / "image")
     opd = Opd(alone.state, small_disk / "headnode", alone.env)
-    fill(small_disk, 0)
     roots = {"headnode": opd.headnode, str(small_disk / "image"): small_disk / "image"}
-    Places(opd, roots).refuses()
-    image = Places(opd, {str(small_disk / "image"): small_disk / "image"})
-    for spare in (30_000, 60_000):
+    both = Places(opd, roots)
+    for spare in (0, 60_000, 10_000_000):
         fill(small_disk, spare)
-        image.refuses()
-        assert "No space left" in opd.run("install", "alpha", "--headnode", status=1).err
-    assert any((opd.headnode / "var/lib/dpkg/updates").iterdir())
+        both.refuses()
+    assert (
+        "the disk of /usr has 10.0 MB left"
+        in opd.run("install", "alpha", "--headnode", status=1).err
+    )
     (small_disk / "filler").unlink()
+    for root in roots.values():
+        (root / "etc/apt/apt.conf.d/99fill").write_text(FILL)
+    Places(opd, {str(small_disk / "image"): small_disk / "image"}).refuses()
+    assert "No space left" in opd.run("install", "alpha", "--headnode", status=1).err
+    assert any((opd.headnode / "var/lib/dpkg/updates").iterdir())
+    for root in roots.values():
+        (root / "etc/apt/apt.conf.d/99fill").unlink()
+        (root / "filler").unlink(missing_ok=True)
     places = ("--headnode", "--image", small_disk / "image")
     opd.run("install", "alpha", *places)
     states = [row["state"] for row in opd.json("status", *places)["alpha"]]
     assert states == ["installed"] * 3
+
+
+def test_nothing_is_begun_on_a_full_disk_of_the_rpm_family_either(
+    cluster: Opd, small_disk: Path
+) -> None:
+    """rpm looks for its packages' room, and not for that of its own database."""
+    copy_tree((cluster.state / "images/rpm/root").resolve(), small_disk / "headnode")
+    opd = Opd(cluster.state, small_disk / "headnode", cluster.env)
+    for spare in (0, 200_000, 10_000_000):
+        fill(small_disk, spare)
+        Places(opd, {"headnode": opd.headnode}).refuses()
+    (small_disk / "filler").unlink()
+    opd.run("install", "alpha", "--headnode")
