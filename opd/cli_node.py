@@ -147,7 +147,7 @@ def node_sync(
     with state.changing(say):
         rows = _named(settings, ranges)
         trees = {name: _tree(state, name) for name in _images_of(rows)}
-        with TemporaryDirectory() as scratch, _counting(len(rows)) as count:
+        with TemporaryDirectory() as scratch, _counting(len(rows)) as (count, sent):
 
             def ended(one: Synced) -> None:
                 row = next(row for row in rows if row.name == one.node)
@@ -156,7 +156,7 @@ def node_sync(
                     state.oda.save(row)
                 count()
 
-            done = sync(trees, rows, way, Path(scratch), ended)
+            done = sync(trees, rows, way, Path(scratch), ended, sent)
     _show_synced(done, way, verbose=settings.verbose, as_json=as_json)
     if any(one.fault for one in done):
         sys.exit(1)
@@ -180,13 +180,22 @@ def _tree(state: State, image: str) -> Tree:
 
 
 @contextmanager
-def _counting(total: int) -> Iterator[Callable[[], None]]:
-    """A bar that counts nodes, on a terminal."""
-    bar_column = BarColumn(None, table_column=Column(ratio=1))
-    columns = (TextColumn("nodes"), bar_column, MofNCompleteColumn(), TimeElapsedColumn())
+def _counting(total: int) -> Iterator[tuple[Callable[[], None], Callable[[str, int], None]]]:
+    """A bar that counts nodes, on a terminal, and the bytes that they were sent, since a node may
+    take long. What tells it that a node has ended, and of a node's bytes so far."""
+    columns = (
+        TextColumn("nodes"), BarColumn(None, table_column=Column(ratio=1)), MofNCompleteColumn(),
+        TextColumn("{task.fields[sent]}"), TimeElapsedColumn(),
+    )  # fmt: skip
     with Progress(*columns, console=stderr, disable=not stderr.is_terminal, expand=True) as bar:
-        task = bar.add_task("nodes", total=total)
-        yield lambda: bar.advance(task)
+        task = bar.add_task("nodes", total=total, sent="")
+        sizes: dict[str, int] = {}
+
+        def sent(node: str, size: int) -> None:
+            sizes[node] = size
+            bar.update(task, sent=decimal(sum(sizes.values())))
+
+        yield lambda: bar.advance(task), sent
 
 
 def _show_synced(done: Sequence[Synced], way: Way, *, verbose: bool, as_json: bool) -> None:

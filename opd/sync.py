@@ -23,6 +23,8 @@ from opkg.run import end_all, run
 _VANISHED = 24
 # What an image may have on it to be one.
 _NEEDED = ("etc", "usr", "bin/sh")
+# A line of --info=progress2.
+_SO_FAR = re.compile(r" *([0-9,]+) +[0-9]+% .*")
 _SENT = re.compile(r"^Total transferred file size: ([0-9,]+)", re.MULTILINE)
 
 
@@ -62,11 +64,13 @@ def sync(
     way: Way,
     scratch: Path,
     ended: Callable[[Synced], None],
+    sent: Callable[[str, int], None],
 ) -> list[Synced]:
     """Bring every node the tree of its image (`trees`, by name). A node that fails does not stop
-    the others. `ended` is called with what became of each, as it ends; the list has them in the
-    order of `nodes`. `scratch` is a folder for our own files. Raises OpkgError, before anything is
-    changed, for a tree that is no root file system."""
+    the others. `ended` is called with what became of each, as it ends, and `sent`, meanwhile, with
+    a node's name and how many bytes it was sent so far; the list has them in the order of `nodes`.
+    `scratch` is a folder for our own files. Raises OpkgError, before anything is changed, for a
+    tree that is no root file system."""
     lists = {}
     for name, tree in trees.items():
         _check_tree(tree)
@@ -75,7 +79,7 @@ def sync(
     done: dict[str, Synced] = {}
     with _marked() as mark, ThreadPoolExecutor(way.at_a_time) as pool:
         jobs = [
-            pool.submit(_sync, trees[node.image], node, way, lists[node.image], mark)
+            pool.submit(_sync, trees[node.image], node, way, lists[node.image], mark, sent)
             for node in nodes
         ]
         try:
@@ -132,33 +136,48 @@ def _excludes(tree: Tree, way: Way) -> str:
     return text
 
 
-def _sync(tree: Tree, node: Node, way: Way, exclude: Path, mark: Path) -> Synced:
+def _sync(
+    tree: Tree, node: Node, way: Way, exclude: Path, mark: Path, sent: Callable[[str, int], None]
+) -> Synced:
     address = node.ip or node.name
     # Only rsync wants the brackets of an IPv6 address.
     target = f"root@[{address}]" if ":" in address else f"root@{address}"
+
+    def look(line: str) -> None:
+        if told := _SO_FAR.fullmatch(line):
+            sent(node.name, _number(told[1]))
+
     try:
         _check_is_another(f"root@{address}", way, mark)
         done = run(
             [
                 "rsync", "--archive", "--hard-links", "--acls", "--xattrs", "--numeric-ids",
                 "--one-file-system", "--omit-dir-times", "--delete", "--delete-delay",
-                "--itemize-changes", "--stats",
+                "--itemize-changes", "--stats", "--info=progress2", "--outbuf=N",
                 f"--exclude-from={exclude}", f"--rsh={way.ssh}",
                 *(["--dry-run"] if way.dry else []), f"{tree.path}/", f"{target}:/",
             ],
             check=False,
+            on_line=look,
         )  # fmt: skip
         if done.status not in (0, _VANISHED):
-            raise OpkgError(_last(done.stderr) or f"rsync ended with status {done.status}")
+            raise OpkgError(_last(done.stdout) or f"rsync ended with status {done.status}")
     except OpkgError as error:
         return Synced(node=node.name, fault=str(error))
     listing, _, numbers = done.stdout.partition("\nNumber of files:")
     size = _SENT.search(numbers)
     return Synced(
         node=node.name,
-        paths=tuple(line for line in listing.splitlines() if line.strip()),
-        size=int(size[1].replace(",", "")) if size else 0,
+        paths=tuple(
+            line for line in listing.splitlines() if line.strip() and not _SO_FAR.fullmatch(line)
+        ),
+        size=_number(size[1]) if size else 0,
     )
+
+
+def _number(text: str) -> int:
+    """A number as rsync writes it."""
+    return int(text.replace(",", ""))
 
 
 def _check_is_another(target: str, way: Way, mark: Path) -> None:

@@ -100,6 +100,20 @@ def built(suite: str = "bookworm") -> Built:
     )
 
 
+def opkg_of_own_kernel(folder: Path, more: str = "") -> Path:
+    """Write the OPKG whose recipe makes the kernel too, with `more` in its configuration."""
+    shutil.copytree(SOURCE.parent, folder)
+    recipe = folder / "build.toml"
+    text = recipe.read_text()
+    # The variable alone; steps say the same of when they are taken.
+    was = '\nKERNEL_FROM = "distribution"'
+    recipe.write_text(text.replace(was, was.replace("distribution", "source")))
+    assert recipe.read_text() != text
+    with (folder / "src/kernel/config").open("a") as config:
+        config.write(more)
+    return folder
+
+
 def with_own_kernel(plain: Built, more: str = "") -> Built:
     """The same with what the recipe makes when its kernel is to be built from source, and `more` is
     in its configuration."""
@@ -107,16 +121,8 @@ def with_own_kernel(plain: Built, more: str = "") -> Built:
 
     def make(path: Path) -> None:
         work = path.with_suffix(".work")
-        shutil.copytree(opkg, work / "kerrighed")
-        recipe = work / "kerrighed/build.toml"
-        text = recipe.read_text()
-        # The variable alone; steps say the same of when they are taken.
-        was = '\nKERNEL_FROM = "distribution"'
-        recipe.write_text(text.replace(was, was.replace("distribution", "source")))
-        assert recipe.read_text() != text
-        with (work / "kerrighed/src/kernel/config").open("a") as config:
-            config.write(more)
-        done = forked("builder", "build", recipe.parent, "-t", "debian-12", "--root", "chroot",
+        copy = opkg_of_own_kernel(work / "kerrighed", more)
+        done = forked("builder", "build", copy, "-t", "debian-12", "--root", "chroot",
                       "-o", work / "out")  # fmt: skip
         assert done.returncode == 0, done.stderr
         path.mkdir()

@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.builder.test_roots import BUILDING
-from tests.kerrighed.building import SOURCE
-from tests.kerrighed.guests import APPEND, Boot, Guest, guest, join, keep_consoles, wire
+from tests.kerrighed.building import SOURCE, opkg_of_own_kernel
+from tests.kerrighed.guests import APPEND, Boot, guest, join, keep_consoles, wire
 from tests.lab.roots import MACHINE, debian_root, overlay, unpacked
 from tests.lab.standin import KEY_FILE, standin_repository
 from tests.opd.conftest import Opd, program, serve
@@ -23,12 +26,15 @@ pytestmark = pytest.mark.slow
 
 # The kernel for guests has a tenth of the modules; that for all machines is built for in test_opkg.
 HEADERS = "linux-headers-cloud-amd64"
-KERNEL = ("kmod", "linux-image-cloud-amd64", "python3", "systemd-sysv", "zstd")
-# Of each target, what its image has besides.
-PACKAGES = {
+IMAGE = "linux-image-cloud-amd64"
+# What images have beside a kernel; and of each target, what its images have besides.
+PACKAGES = ("kmod", "python3", "systemd-sysv", "zstd")
+MORE = {
     "debian-12": ("initramfs-tools", "iproute2"),
     "demo-rpm-9": ("dracut", "iproute"),
 }
+# What compiles a kernel in the stand-in.
+COMPILING = ("bc", "bison", "flex", "libelf-dev", "perl", "xz-utils")
 # A console that obeys, line by line, as that of the small guests does.
 CONSOLE = """
 cat > /usr/local/sbin/obey <<'END'
@@ -56,15 +62,37 @@ systemctl enable obey.service systemd-networkd.service
 systemctl mask serial-getty@ttyS0.service chrony-wait.service
 """
 NODES = {"node1": "52:54:00:00:00:01", "node2": "52:54:00:00:00:02"}
-# Of which target each node's image is.
-Images = tuple[str, str]
 BOTH = "1:online\n2:online"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Of which target each node's image is, and whether the kernel is our own."""
+
+    images: tuple[str, str]
+    own_kernel: bool = False
+
+
+CASES = {
+    "both": Case(images=("debian-12", "demo-rpm-9")),
+    "debian": Case(images=("debian-12", "debian-12")),
+    "rpm": Case(images=("demo-rpm-9", "demo-rpm-9")),
+    "own-kernel": Case(images=("debian-12", "demo-rpm-9"), own_kernel=True),
+}
+
+
+@pytest.fixture(
+    params=["both", *(pytest.param(name, marks=pytest.mark.kernel) for name in list(CASES)[1:])]
+)
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
 @pytest.fixture(autouse=True)
-def targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def targets(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The RPM stand-in has its mirror."""
-    standin, table = standin_repository(BUILDING), tmp_path / "targets.toml"
+    standin = standin_repository((*BUILDING, *COMPILING) if case.own_kernel else BUILDING)
+    table = tmp_path / "targets.toml"
     table.write_text(
         f'[distributions.demo-rpm-9]\nmirrors = [{{ name = "demo", url = "{standin.as_uri()}", '
         f'key = "{(standin / KEY_FILE).as_uri()}" }}]\n'
@@ -72,17 +100,41 @@ def targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPKG_TARGETS", str(table))
 
 
+def build(case: Case, out: Path, folder: Path) -> None:
+    """Build the OPKG and those that it requires."""
+    for target in dict.fromkeys(case.images):
+        words = [SPECS / "kernel-picker", SPECS / "base", "-t", target, "--no-lint", "-o", out]
+        if not case.own_kernel:
+            program("builder", "build", opkg_for_guests(folder / target), *words)
+            continue
+        source = opkg_of_own_kernel(folder / target)
+        with tempfile.TemporaryDirectory(dir=folder) as tree:
+            # Debian has a package with the source of its kernel; others are given a tree.
+            given = [] if target == "debian-12" else ["--source", f"linux={kernel_tree(tree)}"]
+            program("builder", "build", source, "-t", target, "--no-lint", "-o", out, *given)
+        program("builder", "build", *words)
+
+
+def opkg_for_guests(folder: Path) -> Path:
+    shutil.copytree(SOURCE.parent, folder)
+    recipe = folder / "build.toml"
+    recipe.write_text(recipe.read_text().replace('"gcc", ', f'"gcc", "{HEADERS}", ', 1))
+    return folder
+
+
+def kernel_tree(folder: str) -> str:
+    """Unpack the source of a kernel."""
+    root = unpacked(debian_root(("linux-source",)))
+    [packed] = (root / "usr/src").glob("linux-source-*.tar.xz")
+    argv = ["tar", "--extract", "--file", packed, "--strip-components=1", "--directory", folder]
+    subprocess.run(argv, check=True)
+    return folder
+
+
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """Where the OPKG and those that it requires are published, and the fingerprint of the root."""
-    source = tmp_path / "kerrighed"
-    shutil.copytree(SOURCE.parent, source)
-    recipe = source / "build.toml"
-    text = recipe.read_text()
-    recipe.write_text(text.replace('"gcc", "make",', f'"gcc", "make", "{HEADERS}",', 1))
-    opkgs = [source, SPECS / "kernel-picker", SPECS / "base"]
-    wanted = [word for target in PACKAGES for word in ("-t", target)]
-    program("builder", "build", *opkgs, *wanted, "--no-lint", "-o", tmp_path / "out")
+def address(case: Case, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Where the OPKGs are published, and the fingerprint of the root."""
+    build(case, tmp_path / "out", tmp_path)
     repository = tmp_path / "repository"
     keys = dict(line.split() for line in program("repo_server", "init", repository).splitlines())
     manifests = sorted((tmp_path / "out").glob("*/manifest.json"))
@@ -114,22 +166,26 @@ def boots(served: Path) -> dict[str, Boot]:
     return found
 
 
-def prepare(opd: Opd, images: Images, url: str, root_key: str, tmp_path: Path) -> dict[str, Boot]:
+def prepare(opd: Opd, case: Case, url: str, root_key: str, tmp_path: Path) -> dict[str, Boot]:
     """Install a headnode and images, all through OPD, and export the images for their nodes."""
     opd.run("repo", "add", url, "--root-key", root_key)
-    for target in dict.fromkeys(images):
+    images = dict.fromkeys(case.images)
+    for target in images:
         packages = tmp_path / "packages"
-        packages.write_text("\n".join([*KERNEL, *PACKAGES[target]]))
+        kernel = [] if case.own_kernel else [IMAGE]
+        packages.write_text("\n".join([*kernel, *PACKAGES, *MORE[target]]))
         opd.run("image", "create", target, "-t", target, "--packages", packages)
     opd.run("install", "kerrighed")
     rows = [
         f"{name},{mac},10.9.0.{number},{image}"
-        for number, ((name, mac), image) in enumerate(zip(NODES.items(), images, strict=True), 1)
+        for number, ((name, mac), image) in enumerate(
+            zip(NODES.items(), case.images, strict=True), 1
+        )
     ]
     (tmp_path / "nodes.csv").write_text("\n".join(["name,mac,ip,image", *rows, ""]))
     opd.run("node", "import", tmp_path / "nodes.csv")
     assert "nothing is due" in opd.run("deploy").err
-    for image in dict.fromkeys(images):
+    for image in images:
         known = (opd.image(image) / "etc/kerrighed_nodes").read_text()
         assert known == "session=1\nnbmin=2\nnode1:1\nnode2:2\n"
         own = (SOURCE.parent / "testing/test_root").read_text()
@@ -140,19 +196,10 @@ def prepare(opd: Opd, images: Images, url: str, root_key: str, tmp_path: Path) -
     return boots(tmp_path / "tftp")
 
 
-@pytest.mark.parametrize(
-    "images",
-    [
-        ("debian-12", "demo-rpm-9"),
-        pytest.param(("debian-12", "debian-12"), marks=pytest.mark.kernel),
-        pytest.param(("demo-rpm-9", "demo-rpm-9"), marks=pytest.mark.kernel),
-    ],
-    ids="-".join,
-)
 def test_nodes_of_images_are_a_cluster(
-    images: Images, address: tuple[str, str], opd: Opd, tmp_path: Path
+    case: Case, address: tuple[str, str], opd: Opd, tmp_path: Path
 ) -> None:
-    boot = prepare(opd, images, *address, tmp_path)
+    boot = prepare(opd, case, *address, tmp_path)
     try:
         with wire() as cable, guest(boot["node1"], "node1", 1, cable, tmp_path) as one:
             join(cable, "node1", "node2")
@@ -162,7 +209,9 @@ def test_nodes_of_images_are_a_cluster(
                 for node in (one, two):
                     node.wait_for("krgadm nodes status", BOTH)
                     assert node.check("krgadm cluster status") == "status: up on 2 nodes"
-                    look_at(node)
+                    # The OPKG's own test passes on the node.
+                    node.check("sh /usr/local/sbin/test_root")
+                    assert node.check("uname -r").endswith("-kerrighed") == case.own_kernel
                 two.cut_power()
             one.wait_for("krgadm nodes status", "1:online\n2:possible")
             with guest(boot["node2"], "node2", 2, cable, tmp_path) as two:
@@ -170,9 +219,4 @@ def test_nodes_of_images_are_a_cluster(
                 for node in (one, two):
                     node.wait_for("krgadm nodes status", BOTH)
     finally:
-        keep_consoles(tmp_path, "cluster")
-
-
-def look_at(node: Guest) -> None:
-    """The OPKG's own test passes on the node."""
-    node.check("sh /usr/local/sbin/test_root")
+        keep_consoles(tmp_path, "cluster-own-kernel" if case.own_kernel else "cluster")

@@ -5,13 +5,16 @@ tests reach them."""
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 from defusedxml.ElementTree import parse
 
@@ -130,6 +133,7 @@ def test_from_the_list_of_nodes_to_a_cluster_that_changes(cluster: Cluster, tmp_
         deployed_and_tested(cluster, tmp_path / "results.xml")
         a_node_is_added(cluster)
     nodes_keep_what_is_theirs(cluster)
+    what_is_sent_is_shown(cluster)
     what_fails_is_told(cluster)
 
 
@@ -202,6 +206,19 @@ def nodes_keep_what_is_theirs(cluster: Cluster) -> None:
     again = cluster.sync("--exclude", "/srv/*")
     found = [(row["paths"], row["size"], row["fault"]) for row in again.values()]
     assert found == [([], 0, "")] * 4
+
+
+def what_is_sent_is_shown(cluster: Cluster) -> None:
+    cluster.change_image("opt/large", "0" * 3_000_000)
+    head = cluster.head
+    argv = ["-m", "opd", "--state", head.state, "--headnode-root", head.headnode, "node", "sync",
+            "--ssh", cluster.network.ssh]  # fmt: skip
+    child = pexpect.spawn(
+        sys.executable, [str(word) for word in argv], env={**head.env, "TERM": "xterm"},
+        dimensions=(24, 80), timeout=120, encoding="utf-8", preexec_fn=cluster.network.enter,
+    )  # fmt: skip
+    child.expect(pexpect.EOF)
+    assert "4/4 12.0 MB 0:" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", child.before or "")
 
 
 def what_fails_is_told(cluster: Cluster) -> None:
