@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -85,7 +86,11 @@ def run_command(command: click.Command, *, name: str, settings: str, env_prefix:
         "auto_envvar_prefix": env_prefix,
         "default_map": _read_settings(CONFIG_DIR / settings),
     }
-    sys.exit(_run(command, name, options))
+    status = _run(command, name, options)
+    # Else Python would look through all that the libraries have made before it lets go of it, which
+    # takes as long as a short command.
+    gc.freeze()
+    sys.exit(status)
 
 
 def _run(command: click.Command, name: str, options: dict[str, Any]) -> int:
