@@ -167,7 +167,8 @@ def _fetch(
 
 
 def _tag(part: Path) -> Path:
-    """Beside a part of a file: where it came from, and what the server calls this version."""
+    """Beside a part of a file that broke off: where it came from, and what the server calls this
+    version. Of what was killed there is none; then the digest tells, in the end."""
     return part.with_suffix(".tag")
 
 
@@ -191,17 +192,20 @@ def _receive(session: requests.Session, url: str, wish: Wish, part: Path, told: 
         resumed = reply.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if not have or reply.status_code != requests.codes.partial_content or not resumed:
             have, digest = 0, hashlib.sha256()
-        _tag(part).write_text(f"{url}\n{reply.headers.get('ETag', '')}")
         told.add(have)
-        with part.open("ab") as out:
-            out.truncate(have)
-            for chunk in _chunks(reply):
-                came += len(chunk)
-                if have + came > wish.size:
-                    break
-                out.write(chunk)
-                digest.update(chunk)
-                told.add(len(chunk))
+        try:
+            with part.open("ab") as out:
+                out.truncate(have)
+                for chunk in _chunks(reply):
+                    came += len(chunk)
+                    if have + came > wish.size:
+                        break
+                    out.write(chunk)
+                    digest.update(chunk)
+                    told.add(len(chunk))
+        finally:
+            if have + came < wish.size:
+                _tag(part).write_text(f"{url}\n{reply.headers.get('ETag', '')}")
     if have + came < wish.size:
         raise _Refused(f"it broke off after {have + came} of {wish.size} bytes")
     if have + came > wish.size or digest.hexdigest() != wish.sha256:
