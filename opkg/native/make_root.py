@@ -30,6 +30,7 @@ def make_root(system: System, packages: Sequence[str] = (), *, session: Path, sa
     distribution = system.target.distribution
     if system.target.family is Family.DEB:
         words = mmdebstrap(system.target, packages, system.root)
+        words.append("--verbose")  # a line for each package, for a person on a slow link
         run(
             guest.alone(*words, distribution.suite, system.root, *mirrors(system.target)),
             # Its work goes with ours if we are killed.

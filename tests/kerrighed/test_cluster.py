@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from opkg.native.make_root import make_root
+from opkg.native.system import System
+from opkg.target import Family, known_targets
 from tests.builder.test_roots import BUILDING
 from tests.kerrighed.building import SOURCE, opkg_of_own_kernel
 from tests.kerrighed.guests import APPEND, Boot, guest, join, keep_consoles, wire
@@ -67,7 +70,8 @@ BOTH = "1:online\n2:online"
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Of which target each node's image is, and whether the kernel is our own."""
+    """Of which target each node's image is, the first one's the headnode's as well, and whether
+    the kernel is our own."""
 
     images: tuple[str, str]
     own_kernel: bool = False
@@ -145,10 +149,21 @@ def address(case: Case, tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def opd(tmp_path: Path) -> Iterator[Opd]:
+def headnode(case: Case, tmp_path: Path) -> Iterator[Path]:
+    target = known_targets().find(case.images[0])
+    if target.family is Family.DEB:
+        with overlay(unpacked(debian_root(MACHINE))) as root:
+            yield root
+    else:
+        system = System(name="the headnode", root=tmp_path / "headnode", target=target)
+        make_root(system, ("python3",), session=tmp_path / "session", say=print)
+        yield system.root
+
+
+@pytest.fixture
+def opd(headnode: Path, tmp_path: Path) -> Opd:
     own = {name: value for name, value in os.environ.items() if not name.startswith("OPD_")}
-    with overlay(unpacked(debian_root(MACHINE))) as headnode:
-        yield Opd(tmp_path / "state", headnode, own)
+    return Opd(tmp_path / "state", headnode, own)
 
 
 def boots(served: Path) -> dict[str, Boot]:
