@@ -14,9 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from opkg.native.make_root import make_root
-from opkg.native.system import System
-from opkg.target import Family, known_targets
 from tests.builder.test_roots import BUILDING
 from tests.kerrighed.building import SOURCE, opkg_of_own_kernel
 from tests.kerrighed.guests import APPEND, Boot, guest, join, keep_consoles, wire
@@ -149,21 +146,18 @@ def address(case: Case, tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def headnode(case: Case, tmp_path: Path) -> Iterator[Path]:
-    target = known_targets().find(case.images[0])
-    if target.family is Family.DEB:
-        with overlay(unpacked(debian_root(MACHINE))) as root:
-            yield root
-    else:
-        system = System(name="the headnode", root=tmp_path / "headnode", target=target)
-        make_root(system, ("python3",), session=tmp_path / "session", say=print)
-        yield system.root
-
-
-@pytest.fixture
-def opd(headnode: Path, tmp_path: Path) -> Opd:
+def opd(case: Case, tmp_path: Path) -> Iterator[Opd]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("OPD_")}
-    return Opd(tmp_path / "state", headnode, own)
+    with overlay(unpacked(debian_root(MACHINE))) as debian:
+        if case.images[0] == "debian-12":
+            yield Opd(tmp_path / "state", debian, own)
+            return
+        # What opd makes for a node is a machine like any other.
+        other = Opd(tmp_path / "other", debian, own)
+        packages = tmp_path / "python"
+        packages.write_text("python3")
+        other.run("image", "create", "it", "-t", case.images[0], "--packages", packages)
+        yield Opd(tmp_path / "state", other.image("it").resolve(), own)
 
 
 def boots(served: Path) -> dict[str, Boot]:

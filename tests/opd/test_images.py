@@ -110,6 +110,15 @@ def test_a_killed_create_leaves_no_mount_and_nothing_running(alone: Opd, tmp_pat
     assert alone.json("image", "list") == []
 
 
+def test_each_package_of_a_new_image_is_told_of_as_it_comes(alone: Opd) -> None:
+    """On a slow link that is all that moves."""
+    process = alone.start("image", "create", "new", "-t", "debian-12")
+    logs = alone.state / "log"
+    wait_for(lambda: any("/main amd64 dpkg " in log.read_text() for log in logs.glob("*")), process)
+    process.kill()
+    process.wait()
+
+
 def test_what_a_killed_install_left_in_the_headnode_goes(alone: Opd) -> None:
     (alone.headnode / "gate-closed").touch()
     policy = alone.headnode / "usr/sbin/policy-rc.d"
@@ -218,11 +227,7 @@ def test_an_image_that_could_not_be_made_is_not_there(
     tmp_path: Path, headnode: Path, env: dict[str, str], targets: Path
 ) -> None:
     broken = tmp_path / "targets.toml"
-    broken.write_text(
-        targets.read_text()
-        .replace("Packages", "Packages")
-        .replace('"coreutils"', '"there-is-no-such-package"')
-    )
+    broken.write_text(targets.read_text().replace('"coreutils"', '"there-is-no-such-package"'))
     opd = Opd(tmp_path / "state", headnode, {**env, "OPKG_TARGETS": str(broken)})
     done = opd.run("image", "create", "broken", "-t", "demo-rpm", status=1)
     assert "there-is-no-such-package" in done.err
