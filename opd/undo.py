@@ -4,7 +4,8 @@ former packages again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from opd.image import Managed, Root
@@ -15,6 +16,7 @@ from opd.work import Cluster, Work, changing_image, noting
 from opkg.errors import OpkgError
 from opkg.native import guest
 from opkg.native.choose import packages
+from opkg.native.installer import Step
 
 
 def find(history: Sequence[Transaction], number: int | None) -> Transaction:
@@ -50,79 +52,94 @@ def undo(work: Work, row: Transaction, cluster: Cluster) -> None:
     images = {place.name: (place, root) for place, root in cluster.images}
     states = {state.image: state for state in row.images}
     for state in row.images:
-        _, root = images[state.image]
-        _check_generation(root, state)
-    places = [images[name][0] for name in images if name not in states]
+        _check_generation(images[state.image][1], state)
+    places: list[tuple[Place, Root | None]] = [
+        images[name] for name in images if name not in states
+    ]
     if cluster.headnode and any(change.place == cluster.headnode.name for change in row.changes):
-        places.append(cluster.headnode)
-    back = {place.name: [c for c in row.changes if c.place == place.name] for place in places}
-    for place in places:
-        _check_packages(place, back[place.name])
+        places.append((cluster.headnode, None))
+    ways = [_way(work, *each, row.changes) for each in places]
     for state in row.images:
         place, root = images[state.image]
         assert isinstance(root, Managed)  # noqa: S101 (checked above; tells the type checker)
         root.go_to(state.before)
         work.say(f"{place.name}: is what it was before change {row.id} again")
-        reverse = [_reversed(work, change) for change in row.changes if change.place == place.name]
-        work.record(
-            [
-                ImageState(
-                    transaction_id=work.transaction,
-                    image=state.image,
-                    before=state.after,
-                    after=state.before,
-                ),
-                *reverse,
-            ]
-        )
-    for place in places:
-        files = kept(work.kept(place))
-        wanted = {change.package: change.before for change in back[place.name]}
-        own = images[place.name][1] if place.name in images else None
-        _restore(work, place, own, wanted, files)
+        _record_return(work, state, [c for c in row.changes if c.place == place.name])
+    for way in ways:
+        _restore(work, way)
     work.state.oda.mark_undone(row.id, undone=True)
     if row.undoes is not None:
         work.state.oda.mark_undone(row.undoes, undone=False)
 
 
-def _restore(
-    work: Work,
-    place: Place,
-    root: Root | None,
-    wanted: Mapping[str, str],
-    files: Mapping[tuple[str, str], Path],
-) -> None:
-    """Bring packages of a place to these versions, “” for absent, from files where there are. An
-    image is changed as a whole by its `root`. Raises OpkgError."""
-    lacking = [f"{name} {version}" for name, version in wanted.items()
-               if version and (name, version) not in files]  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """How a place is brought back: files of the packages to install, and packages to remove. An
+    image is changed as a whole by its `root`."""
+
+    place: Place
+    root: Root | None
+    files: tuple[Path, ...]
+    absent: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+def _way(work: Work, place: Place, root: Root | None, of_all: Sequence[Change]) -> _Way:
+    """How to take the changes of a place back. Raises OpkgError where something changed since, a
+    file is not kept, or the disk of the headnode has no room."""
+    changes = [change for change in of_all if change.place == place.name]
+    _check_packages(place, changes)
+    there = kept(work.kept(place))
+    coming = [(change.package, change.before) for change in changes if change.before]
+    lacking = [" ".join(item) for item in coming if item not in there]
     if lacking:
         raise OpkgError(
             f"these package files are not kept: {', '.join(lacking)}",
             where=place.name,
             hint="opd install NAME brings the version that a repository has",
         )
-    chosen = [files[item] for item in wanted.items() if item[1]]
-    absent = [name for name, version in wanted.items() if not version]
-    work.say(f"{place.name}: restoring {', '.join(wanted)}")
-    gone = [opkg[0] for opkg in map(opkg_of, absent) if opkg]
-    work.state.oda.forget_runs(place.name, gone)
-    if root is None:
-        with guest.opened(place.root), noting(work, place, work.record):
-            work.installer(place).restore(chosen, absent)
-        return
-    with changing_image(work, root, place) as opened:
-        work.installer(opened).restore(chosen, absent)
-
-
-def _reversed(work: Work, change: Change) -> Change:
-    return Change(
-        transaction_id=work.transaction,
-        place=change.place,
-        package=change.package,
-        before=change.after,
-        after=change.before,
+    files = tuple(there[item] for item in coming)
+    if files and root is None:
+        steps = [Step(name=c.package, before=c.after, after=c.before) for c in changes]
+        work.installer(place).check_space(steps, files)
+    return _Way(
+        place=place,
+        root=root,
+        files=files,
+        absent=tuple(change.package for change in changes if not change.before),
+        names=tuple(change.package for change in changes),
     )
+
+
+def _restore(work: Work, way: _Way) -> None:
+    work.say(f"{way.place.name}: restoring {', '.join(way.names)}")
+    gone = [opkg[0] for opkg in map(opkg_of, way.absent) if opkg]
+    work.state.oda.forget_runs(way.place.name, gone)
+    if way.root is None:
+        with guest.opened(way.place.root), noting(work, way.place, work.record):
+            work.installer(way.place).restore(way.files, way.absent)
+        return
+    with changing_image(work, way.root, way.place) as opened:
+        work.installer(opened).restore(way.files, way.absent)
+
+
+def _record_return(work: Work, state: ImageState, changes: Sequence[Change]) -> None:
+    """Record that an image went back to the generation before, and what changed in it so."""
+    number = work.transaction
+    reverse = [
+        Change(
+            transaction_id=number,
+            place=change.place,
+            package=change.package,
+            before=change.after,
+            after=change.before,
+        )
+        for change in changes
+    ]
+    gone_to = ImageState(
+        transaction_id=number, image=state.image, before=state.after, after=state.before
+    )
+    work.record([gone_to, *reverse])
 
 
 def _check_generation(root: object, state: ImageState) -> None:

@@ -49,11 +49,15 @@ class Apt(Installer):
         words = [f"{p.name}={p.version}" if p.version else p.name for p in packages]
         return _steps(self._apt("install", "--simulate", "--no-remove", *words))
 
-    def _growth(self, steps: Sequence[Step]) -> int:
+    def _growth(self, steps: Sequence[Step], files: Sequence[Path]) -> int:
         coming = [f"{step.name}={step.after}" for step in steps if step.after]
         going = [step.name for step in steps if step.before]
         query = ("dpkg-query", "-W", "-f", "Installed-Size: ${Installed-Size}\n")
-        new = _sizes(self._argv("apt-cache", "show", *coming)) if coming else []
+        if files:
+            told = [_sizes(["dpkg-deb", "--info", str(path), "control"]) for path in files]
+            new = [size for sizes in told for size in sizes]
+        else:
+            new = _sizes(self._argv("apt-cache", "show", *coming)) if coming else []
         old = _sizes(guest.inside(self.system.root, *query, *going)) if going else []
         # Of the largest, too: its old files are there until all the new ones are.
         return max(0, sum(new) - sum(old) + max(new, default=0))

@@ -94,10 +94,11 @@ class Installer(ABC):
     def plan_removal(self, names: Sequence[str]) -> list[Step]:
         """What `remove` would do. Changes nothing."""
 
-    def check_space(self, steps: Sequence[Step]) -> None:
-        """Raise OpkgError where the disk has no room for steps."""
+    def check_space(self, steps: Sequence[Step], files: Sequence[Path] = ()) -> None:
+        """Raise OpkgError where the disk has no room for steps, whose packages come from a
+        repository unless there are `files`."""
         # Packages say how much they take, and not where; most of it is below /usr.
-        for folder, need in (("usr", self._growth(steps) + _BESIDE), ("var", _BESIDE)):
+        for folder, need in (("usr", self._growth(steps, files) + _BESIDE), ("var", _BESIDE)):
             disk = os.statvfs(within(self.system.root, folder))
             free = disk.f_bavail * disk.f_frsize
             if free < need:
@@ -108,7 +109,7 @@ class Installer(ABC):
                     hint="make room, then try again",
                 )
 
-    def _growth(self, steps: Sequence[Step]) -> int:  # noqa: ARG002 (for those that need it)
+    def _growth(self, steps: Sequence[Step], files: Sequence[Path]) -> int:  # noqa: ARG002 (for those that need it)
         """How many bytes packages take more after steps, at most; 0 where the package manager
         looks for that room by itself, as rpm does."""
         return 0

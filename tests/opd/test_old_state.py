@@ -53,11 +53,12 @@ class Places:
             tree = {path: entry for path, entry in tree.items() if lasting(path)}
         return tree, self.opd.json("status", *self.words(place))
 
-    def refuses(self) -> None:
-        """Installing into any of them fails, in one message, and leaves what was there."""
+    def refuses(self, *command: str) -> None:
+        """Installing into any of them, or a command, fails, in one message, and leaves what was
+        there."""
         for place in self.roots:
             tree, known = self.seen(place)
-            done = self.opd.run("install", "alpha", *self.words(place), status=1)
+            done = self.opd.run(*command or ("install", "alpha", *self.words(place)), status=1)
             assert done.err.count("opd: error:") == 1, done.err
             after, knows = self.seen(place)
             assert changes(tree, after) == [], place
@@ -168,6 +169,11 @@ def test_a_full_disk_is_told_and_what_broke_off_is_taken_up(
         (root / "filler").unlink(missing_ok=True)
     places = ("--headnode", "--image", small_disk / "image")
     opd.run("install", "alpha", *places)
+    opd.run("remove", "alpha", "--headnode")
+    fill(small_disk, 10_000_000)
+    Places(opd, {"headnode": opd.headnode}).refuses("undo")
+    (small_disk / "filler").unlink()
+    opd.run("undo")
     states = [row["state"] for row in opd.json("status", *places)["alpha"]]
     assert states == ["installed"] * 3
 
