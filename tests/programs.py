@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import IO, NoReturn
+
+import pexpect
 
 from opkg.native.mounts import enter_private_namespace
 from opkg.target import known_targets
@@ -28,6 +31,33 @@ def running(mark: str) -> bool:
         except OSError:
             continue  # it has ended meanwhile
     return False
+
+
+def on_terminal(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] = os.environ,
+    first: Callable[[], None] | None = None,
+) -> pexpect.spawn[str]:
+    """A program on a terminal of its own, with 80 columns. `first` is called in its process."""
+    program, *words = map(str, argv)
+    return pexpect.spawn(
+        program,
+        words,
+        env={**env, "TERM": "xterm-256color"},
+        dimensions=(24, 80),
+        encoding="utf-8",
+        timeout=120,
+        preexec_fn=first,
+    )
+
+
+def seen(child: pexpect.spawn[str]) -> str:
+    """All that a program on a terminal showed until it ended, without where and in which colour;
+    its exit status is in `child.exitstatus`."""
+    child.expect(pexpect.EOF)
+    child.close()
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", child.before or "").replace("\r", "\n")
 
 
 def forked(

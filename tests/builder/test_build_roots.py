@@ -5,7 +5,7 @@ anew when a mirror has moved and not before."""
 from __future__ import annotations
 
 import os
-import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from tests.builder.conftest import Link, opkgc
 from tests.builder.test_roots import BUILDING
 from tests.lab.signing import Key, throwaway_key
 from tests.lab.standin import KEY_FILE, index, standin_repository
+from tests.programs import on_terminal, seen
 from tests.trees import changes, picture
 
 pytestmark = pytest.mark.slow
@@ -92,23 +93,6 @@ def mirrors_are_asked_again(roots: Path) -> None:
     os.utime(roots.with_suffix(".json"), (0, 0))
 
 
-def in_terminal(*words: str | Path, typed: str) -> tuple[int, str]:
-    """The exit status and the output of opkgc on a terminal of its own, where a person types."""
-    ours, its = pty.openpty()
-    argv = ["setsid", "--ctty", "--wait", sys.executable, "-m", "builder", *words]
-    with subprocess.Popen(argv, stdin=its, stdout=its, stderr=its) as process:
-        os.close(its)
-        os.write(ours, typed.encode())
-        said = b""
-        try:
-            while part := os.read(ours, 4096):
-                said += part
-        except OSError:  # as Linux says that the other end is closed
-            pass
-    os.close(ours)
-    return process.returncode, said.decode(errors="replace").replace("\r", "")
-
-
 def test_the_life_of_a_build_root(
     link: Link, roots: Path, table: Path, tmp_path: Path, key: Key
 ) -> None:
@@ -136,11 +120,13 @@ def test_the_life_of_a_build_root(
     assert "the step “install”" in build(failing, check=False)
     typed = "cat main/trace /usr/share/moving/words; tty; touch /usr/left; exit 7\n"
     words = ("shell", failing, "-t", "demo-rpm-9", "--root", "chroot", "-o", out)
-    status, seen = in_terminal(*words, typed=typed)
-    assert status == 7
-    assert "traced\nmoving\n" in seen
-    assert "not a tty" not in seen
-    assert "touch: cannot touch '/usr/left': Read-only file system" in seen
+    shell = on_terminal([sys.executable, "-m", "builder", *words])
+    shell.send(typed)
+    said = seen(shell)
+    assert shell.exitstatus == 7
+    assert re.search(r"traced\s+moving\s", said)
+    assert "not a tty" not in said
+    assert "touch: cannot touch '/usr/left': Read-only file system" in said
 
     # Asked again, a mirror that says the same changes nothing; one that moved, all.
     mirrors_are_asked_again(roots)

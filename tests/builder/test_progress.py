@@ -4,18 +4,17 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import subprocess
 import time
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from builder import durations
 from tests.builder.conftest import Write, opkgc
+from tests.programs import on_terminal, seen
 
 pytestmark = pytest.mark.slow
 
@@ -74,18 +73,10 @@ def test_on_a_terminal_there_is_a_table(opkg: Write, tmp_path: Path) -> None:
     source = broken(opkg, "a-rather-long-name-for-an-opkg-that-does-not-fit-into-a-row", "sleep 2")
     shown = []
     for number in range(2):
-        words = ["build", str(source), "-t", "rocky-9", "--no-lint", "--store", "none"]
-        child = pexpect.spawn(
-            str(OPKGC),
-            [*words, "-o", str(tmp_path / f"out{number}")],
-            dimensions=(24, 80),
-            encoding="utf-8",
-            timeout=120,
-        )
-        child.expect(pexpect.EOF)
-        child.close()
+        words = ["build", source, "-t", "rocky-9", "--no-lint", "--store", "none"]
+        child = on_terminal([OPKGC, *words, "-o", tmp_path / f"out{number}"])
+        shown.append(seen(child))
         assert child.exitstatus == 0
-        shown.append(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "\n", child.before))
     for text in shown:
         rows = [line for line in text.splitlines() if "worker_0" in line]
         assert rows

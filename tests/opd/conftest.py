@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,12 +18,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 from filelock import FileLock
 
 from tests.lab.roots import debian_root, overlay, unpacked
 from tests.lab.standin import KEY_FILE, standin_repository
-from tests.programs import forked
+from tests.programs import forked, on_terminal
 
 TOLD = "told"
 
@@ -210,7 +211,9 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def serve_files(folder: Path, handler: type[SimpleHTTPRequestHandler] = _Quiet) -> Iterator[str]:
+def serve_files(
+    folder: Path, handler: Callable[..., SimpleHTTPRequestHandler] = _Quiet
+) -> Iterator[str]:
     """The address of plain files while this process serves them."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -273,6 +276,13 @@ class Opd:
             text=True,
             env=self.env,
         )
+
+    def on_terminal(
+        self, *words: str | Path, first: Callable[[], None] | None = None
+    ) -> pexpect.spawn[str]:
+        argv = [sys.executable, "-m", "opd", "--state", self.state, "--headnode-root",
+                self.headnode, *words]  # fmt: skip
+        return on_terminal(argv, env=self.env, first=first)
 
     def run(self, *words: str | Path, status: int = 0) -> Done:
         """Run it to its end, expect its exit status and no traceback."""

@@ -5,12 +5,10 @@ one message, and what was verified before stays in use."""
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -147,20 +145,6 @@ class _Endless(SimpleHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def serve_endless(folder: Path, name: str, sent: list[int]) -> Iterator[str]:
-    handler = partial(_Endless, name, sent, directory=str(folder))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.mark.parametrize(
     "name", ["2.root.json", "timestamp.json", "5.snapshot.json", "5.targets.json", ".index.json"]
 )
@@ -170,7 +154,7 @@ def test_endless_data_are_cut_off(
     (tmp_path / "headnode").mkdir()
     opd = Opd(tmp_path / "state", tmp_path / "headnode", env)
     sent: list[int] = []
-    with serve_endless(attacker.folder, name, sent) as url:
+    with serve_files(attacker.folder, partial(_Endless, name, sent)) as url:
         done = opd.run("repo", "add", url, "--root-key", attacker.root_json, status=1)
     assert url in done.err
     assert sum(sent) < 32 << 20

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 
 import pexpect
@@ -78,15 +77,7 @@ def test_what_goes_wrong_is_said(alone: Opd, tmp_path: Path) -> None:
 
 
 def test_it_works_in_a_terminal(alone: Opd) -> None:
-    words = ["--state", alone.state, "--headnode-root", alone.headnode, "browse"]
-    child = pexpect.spawn(
-        sys.executable,
-        ["-m", "opd", *map(str, words)],
-        env={**alone.env, "TERM": "xterm-256color"},
-        dimensions=(24, 80),
-        encoding="utf-8",
-        timeout=60,
-    )
+    child = alone.on_terminal("browse")
     child.expect("alpha")
     child.send("q")
     child.expect(pexpect.EOF)

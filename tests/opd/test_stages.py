@@ -5,10 +5,6 @@ run, and their tests; by the real command, in a Debian headnode and an image."""
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +12,7 @@ import pytest
 from defusedxml.ElementTree import parse
 
 from tests.opd.conftest import Opd, publish_opkgs, serve
+from tests.programs import seen
 
 pytestmark = pytest.mark.slow
 
@@ -95,21 +92,10 @@ def test_what_is_answered_is_where_scripts_read_it(there: Opd, tmp_path: Path) -
 
 def test_a_person_is_asked(there: Opd) -> None:
     typed = "red\n\nbells horns\nbells lights\n"
-    ours, its = pty.openpty()
-    argv = [sys.executable, "-m", "opd", "--state", there.state, "--headnode-root",
-            there.headnode, "configure", "asker"]  # fmt: skip
-    with subprocess.Popen(argv, stdin=its, stdout=its, stderr=its, env=there.env) as process:
-        os.close(its)
-        os.write(ours, typed.encode())
-        said = b""
-        try:
-            while part := os.read(ours, 4096):
-                said += part
-        except OSError:  # as Linux says that the other end is closed
-            pass
-    os.close(ours)
-    text = said.decode().replace("\r", "")
-    assert process.returncode == 0, text
+    child = there.on_terminal("configure", "asker")
+    child.send(typed)
+    text = seen(child)
+    assert child.exitstatus == 0, text
     assert "What the nodes look like." in text
     assert "red          like fire" in text
     assert "Size [10]:" in text

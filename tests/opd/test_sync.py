@@ -5,16 +5,13 @@ tests reach them."""
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pexpect
 import pytest
 from defusedxml.ElementTree import parse
 
@@ -24,7 +21,7 @@ from tests.lab.roots import overlay
 from tests.opd.conftest import Opd, copy_tree, forget_archive, publish_opkgs, serve
 from tests.opd.running import Network, base, running
 from tests.opd.test_oda import opened
-from tests.programs import forked
+from tests.programs import forked, seen
 from tests.trees import changes, picture
 
 pytestmark = pytest.mark.slow
@@ -210,15 +207,9 @@ def nodes_keep_what_is_theirs(cluster: Cluster) -> None:
 
 def what_is_sent_is_shown(cluster: Cluster) -> None:
     cluster.change_image("opt/large", "0" * 3_000_000)
-    head = cluster.head
-    argv = ["-m", "opd", "--state", head.state, "--headnode-root", head.headnode, "node", "sync",
-            "--ssh", cluster.network.ssh]  # fmt: skip
-    child = pexpect.spawn(
-        sys.executable, [str(word) for word in argv], env={**head.env, "TERM": "xterm"},
-        dimensions=(24, 80), timeout=120, encoding="utf-8", preexec_fn=cluster.network.enter,
-    )  # fmt: skip
-    child.expect(pexpect.EOF)
-    assert "4/4 12.0 MB 0:" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", child.before or "")
+    network = cluster.network
+    child = cluster.head.on_terminal("node", "sync", "--ssh", network.ssh, first=network.enter)
+    assert "4/4 12.0 MB 0:" in seen(child)
 
 
 def what_fails_is_told(cluster: Cluster) -> None:

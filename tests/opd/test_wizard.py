@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
 import pexpect
@@ -72,15 +71,7 @@ def test_steps_are_seen_and_run_in_a_terminal(alone: Opd) -> None:
     listed = alone.run("wizard", "--list").out
     assert "Trust repositories" in listed
     assert "1 repository trusted" in listed
-    words = ["--state", alone.state, "--headnode-root", alone.headnode, "wizard"]
-    child = pexpect.spawn(
-        sys.executable,
-        ["-m", "opd", *map(str, words)],
-        env={**alone.env, "TERM": "xterm-256color"},
-        dimensions=(24, 80),
-        encoding="utf-8",
-        timeout=60,
-    )
+    child = alone.on_terminal("wizard")
     child.expect("1 repository trusted")
 
     def type_instead(command: str) -> None:

@@ -29,6 +29,7 @@ from opkg.spec import Part
 from repo_server import catalog, check, cli_access, cli_advisories, cli_channels, cli_mirror, create  # noqa: F401
 from repo_server.tables import Base
 from tests.programs import forked
+from tests.repo_server.upstreams import Mirrors, Signer, signer
 
 DEB_TARGET = "debian-12-x86_64"
 RPM_TARGET = "demo-rpm-9-x86_64"
@@ -372,3 +373,15 @@ def fill(place: Path, *, leave: int) -> Path:
     room = os.statvfs(place)
     ballast.write_bytes(bytes(max(room.f_bavail * room.f_frsize - leave, 0)))
     return ballast
+
+
+@pytest.fixture
+def mirrors(make_repo) -> Mirrors:
+    return Mirrors(make_repo())
+
+
+@pytest.fixture(scope="session")
+def by() -> Iterator[Signer]:
+    """Who signs what is mirrored."""
+    with signer() as made:
+        yield made

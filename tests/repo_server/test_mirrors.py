@@ -24,26 +24,13 @@ from tests.repo_server.upstreams import (
     SUITE,
     Flaky,
     Mirrors,
-    Signer,
     files,
     flaky,
     index_apt,
     index_rpm,
-    signer,
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def mirrors(make_repo) -> Mirrors:
-    return Mirrors(make_repo())
-
-
-@pytest.fixture(scope="module")
-def by() -> Iterator[Signer]:
-    with signer() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

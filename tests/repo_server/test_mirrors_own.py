@@ -36,11 +36,6 @@ def upstream(published) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def mirrors(make_repo) -> Mirrors:
-    return Mirrors(make_repo())
-
-
 def add(mirrors: Mirrors, url: str, published: Repo, *words: str) -> None:
     root = sha256_file(published.live / "keys/root.json")
     mirrors.run("add", "other", url, "--channel", "testing", "--root-key", root, *words)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,9 @@ from opkg.run import run
 from tests.repo_server.clients import Client, any_web_server, apt_client
 from tests.repo_server.conftest import DEB_TARGET
 from tests.repo_server.test_repo_sources import debian_source
-from tests.repo_server.upstreams import SUITE, Mirrors, Signer, files, flaky, index_apt, signer
+from tests.repo_server.upstreams import SUITE, Mirrors, Signer, files, flaky, index_apt
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def mirrors(make_repo) -> Mirrors:
-    return Mirrors(make_repo())
-
-
-@pytest.fixture(scope="module")
-def by() -> Iterator[Signer]:
-    with signer() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

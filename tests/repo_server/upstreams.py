@@ -16,12 +16,15 @@ from email.utils import format_datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from opkg.files import sha256_file
 from opkg.run import run
 from tests.programs import forked
-from tests.repo_server.conftest import Repo
+
+if TYPE_CHECKING:
+    from tests.repo_server.conftest import Repo
 
 SUITE = "steady"
 
