@@ -40,7 +40,7 @@ KINDS = ("greet", "tally", "colours", "chime", *LIBRARY)
 BUILDING = (
     "rpm", "file", "gcc", "g++", "make", "patch", "debugedit", "elfutils", "autoconf", "automake",
     "libtool", "cmake", "meson", "ninja-build", "python3-pip", "python3-setuptools",
-    "python3-wheel", "kmod", "linux-headers-cloud-amd64",
+    "python3-wheel", "kmod", "dkms", "linux-headers-cloud-amd64",
     # What a node of it boots.
     "dracut", "iproute2", "linux-image-cloud-amd64", "systemd-sysv", "zstd",
 )  # fmt: skip

@@ -35,6 +35,11 @@ def debs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return next(out.glob("*/manifest.json")).parent
 
 
+def root_with_kernel(debs: Path) -> Path:
+    """A root of the target of these packages, with its kernel, headers and dkms."""
+    return build_root(known_targets().find(debs.name).distribution.suite)
+
+
 @pytest.mark.parametrize("debs", ["debian-12"], indirect=True)
 def test_lintian_finds_nothing(debs: Path) -> None:
     packages = [path for path in debs.glob("*.deb") if "-dbgsym" not in path.name]
@@ -47,8 +52,7 @@ def test_lintian_finds_nothing(debs: Path) -> None:
 def test_debs_are_installed_and_used(debs: Path) -> None:
     names = ("kerrighed-modules", "libkerrighed2", "libkerrighed-dev", "kerrighed-tools",
              "python3-kerrighed")  # fmt: skip
-    # A root with the kernel and its headers.
-    base = build_root(known_targets().find(debs.name).distribution.suite)
+    base = root_with_kernel(debs)
     with overlay(base) as root:
         inside = running(root, debs)
         inside(
@@ -61,9 +65,8 @@ def test_debs_are_installed_and_used(debs: Path) -> None:
         assert "kerrighed" not in inside("sh", "-c", "cat /usr/lib/modules/*/modules.dep")
 
 
-@pytest.mark.parametrize("debs", ["debian-12"], indirect=True)
 def test_dkms_builds_the_module_for_each_kernel(debs: Path) -> None:
-    base = build_root()
+    base = root_with_kernel(debs)
     release, newer = kernel_of(base), "99.0.0-1-amd64"
     with overlay(base) as root:
         inside = running(root, debs)
@@ -94,7 +97,8 @@ def test_rpms_are_installed_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     try:
         opkgc("build", SOURCE.parent, "--root", "chroot", "-t", "demo-rpm-9", "-o", tmp_path,
               lint=True)  # fmt: skip
-        needed = [Relation(name=name) for name in ("gcc", "glibc-devel", "kmod", "python3")]
+        names = ("dkms", "gcc", "glibc-devel", "kmod", "linux-headers-cloud-amd64", "python3")
+        needed = [Relation(name=name) for name in names]
         base = root_to_build_in(known_targets().find("demo-rpm-9"), needed, (), print)
     finally:
         known_targets.cache_clear()
@@ -111,6 +115,13 @@ def test_rpms_are_installed_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
         inside(*RPM, "--verify", *names)
         inside(*RPM, "--erase", "kerrighed-modules", "python3-kerrighed", "libkerrighed-devel")
         assert not list(root.glob("usr/lib/modules/*/updates/*"))
+        inside(*RPM, "--install", found["kerrighed-dkms"])
+        # Where DKMS puts modules on an RPM distribution.
+        assert "extra/kerrighed.ko" in inside("modprobe", "-S", release, "-D", "kerrighed")
+        assert inside("modinfo", "-k", release, "-F", "version", "kerrighed") == "3.1.0\n"
+        inside(*RPM, "--erase", "kerrighed-dkms")
+        assert not list(root.glob("usr/lib/modules/*/extra/kerrighed.ko*"))
+        assert inside("dkms", "status") == ""
 
 
 def use(inside: Inside, release: str) -> None:
