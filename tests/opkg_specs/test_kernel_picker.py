@@ -163,5 +163,13 @@ def test_a_kernel_is_put_into_an_image_twice_with_one_result(
     )
     assert told.splitlines()[:2] == [f"{IMAGE}: starts ours ({version})"] * 2
     written = (head.root / "once").read_text()
+    # The image's own kernel keeps its own modules, also where this machine has the same version.
+    head.check(
+        f"""
+        mkdir {IMAGE}{modules}/updates; : > {IMAGE}{modules}/updates/own.ko
+        kernel_picker --kernelversion {version}
+        [ -e {IMAGE}{modules}/updates/own.ko ]
+        """
+    )
     assert re.search(r"custom.cfg:    linux /boot/vmlinuz-6\.1\.7-ours quiet\n", written)
     assert "pxelinux.cfg/ours:    APPEND initrd=kernels/ours/initrd quiet\n" in written
